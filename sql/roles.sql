@@ -1,0 +1,16 @@
+-- The cluster's roles, applied before every migration run; repeating it changes nothing.
+-- Both roles own nothing: tables belong to whoever migrates, so neither role can drop or alter one.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'provisioner') THEN
+        CREATE ROLE provisioner LOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'kamailio') THEN
+        CREATE ROLE kamailio LOGIN;
+    END IF;
+    EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO provisioner, kamailio', current_database());
+    -- Kamailio's modules name their tables without a schema.
+    EXECUTE format('ALTER ROLE kamailio IN DATABASE %I SET search_path = kamailio', current_database());
+END
+$$;
