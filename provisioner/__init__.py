@@ -1,0 +1,1 @@
+"""Provisions SIP accounts into Kamailio and makes it obey their state at once."""

@@ -1,0 +1,160 @@
+"""`/sip-accounts`: accounts, their state, credentials and registrations."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response
+
+from provisioner import accounts, registrations, store
+from provisioner.api import paging, waiting
+from provisioner.api.context import authenticated, bearer, body, database, services
+from provisioner.api.schemas import (
+    AccountPatch,
+    NewAccountBody,
+    show_account,
+    show_binding,
+    show_secret,
+)
+from provisioner.errors import InvalidInput, NotFound
+from provisioner.model import Account, AccountState
+
+blueprint = Blueprint("sip_accounts", __name__, url_prefix="/sip-accounts")
+
+ONE = "/<int(max=9223372036854775807):account_id>"
+DROP_WAIT = 2.0  # seconds that dropping bindings takes its time to be sure
+
+
+@blueprint.post("")
+@authenticated
+def create_account() -> Response:
+    """Create a disabled account; the password is in this answer and nowhere else, ever."""
+    new = accounts.NewAccount(**dict(body(NewAccountBody)))
+    account, secret = accounts.create(database(), bearer().project_id, new)
+    response = jsonify(show_secret(account, secret, services().settings))
+    response.status_code = 201
+    response.headers["Location"] = f"/api/v1/sip-accounts/{account.id}"
+    return waiting.applied(response, converged=True)
+
+
+@blueprint.get("")
+@authenticated
+def list_accounts() -> Response:
+    """List the project's accounts, oldest first."""
+    after = paging.cursor() or "0"
+    if not after.isdigit():
+        raise InvalidInput("cursor", "must be the cursor of an earlier page")
+    with database().transaction() as connection:
+        found = store.accounts(connection, bearer().project_id, int(after), paging.limit() + 1)
+    return paging.page(found, lambda account: account.id, show_account)
+
+
+@blueprint.get(ONE)
+@authenticated
+def read_account(account_id: int) -> Response:
+    """Show one account."""
+    return jsonify(show_account(_account(account_id)))
+
+
+@blueprint.patch(ONE)
+@authenticated
+def change_account(account_id: int) -> Response:
+    """Change what may change of an account."""
+    patch = body(AccountPatch)
+    changes: dict[str, Any] = {name: getattr(patch, name) for name in patch.model_fields_set}
+    number = changes.pop("main_number", None)
+    if number is not None and number != _account(account_id).main_number:
+        raise InvalidInput("main_number", "is permanent; delete the account and create another")
+    account = accounts.configure(database(), bearer().project_id, account_id, changes)
+    return _converging(account)
+
+
+@blueprint.post(ONE + "/enable")
+@authenticated
+def enable_account(account_id: int) -> Response:
+    """Let the account register from anywhere its networks allow."""
+    return _set_state(account_id, AccountState.ENABLED)
+
+
+@blueprint.post(ONE + "/disable")
+@authenticated
+def disable_account(account_id: int) -> Response:
+    """Refuse the account's registrations and drop its bindings."""
+    return _set_state(account_id, AccountState.DISABLED)
+
+
+@blueprint.post(ONE + "/link-to-teams")
+@authenticated
+def link_account_to_teams(account_id: int) -> Response:
+    """Send the account's calls to Teams; it registers from CloudFire's networks only."""
+    return _set_state(account_id, AccountState.LINKED_TO_TEAMS)
+
+
+@blueprint.post(ONE + "/credentials")
+@authenticated
+def rotate_credentials(account_id: int) -> Response:
+    """Replace the password; the new one is in this answer and nowhere else, ever."""
+    project_id = bearer().project_id
+    account, secret = accounts.rotate_credentials(database(), project_id, account_id)
+    converged = _wait(account)
+    response = jsonify(show_secret(_account(account_id), secret, services().settings))
+    return waiting.applied(response, converged)
+
+
+@blueprint.get(ONE + "/registrations")
+@authenticated
+def list_registrations(account_id: int) -> Response:
+    """Show the account's bindings, asked of every node now."""
+    found = registrations.read(database(), _account(account_id), services().settings.rpc_token)
+    return jsonify(
+        items=[show_binding(node, binding) for node, binding in found.bindings],
+        next=None,
+        unavailable_nodes=found.unavailable_nodes,
+    )
+
+
+@blueprint.delete(ONE + "/registrations")
+@authenticated
+def drop_registrations(account_id: int) -> Response:
+    """Drop all bindings; an enabled account's device may register again."""
+    _, generation = accounts.drop_registrations(database(), bearer().project_id, account_id)
+    seconds = waiting.preferred_wait()
+    converged = waiting.account_converged(
+        account_id, generation, DROP_WAIT if seconds is None else seconds
+    )
+    return waiting.applied(make_response("", 204 if converged else 202), converged)
+
+
+@blueprint.delete(ONE)
+@authenticated
+def delete_account(account_id: int) -> Response:
+    """Erase a disabled account and free its number."""
+    generation = accounts.delete(database(), bearer().project_id, account_id)
+    seconds = waiting.preferred_wait()
+    converged = not seconds or waiting.account_converged(account_id, generation, seconds)
+    return waiting.applied(make_response("", 204), converged)
+
+
+def _account(account_id: int) -> Account:
+    with database().transaction() as connection:
+        account = store.account(connection, bearer().project_id, account_id)
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
+
+
+def _set_state(account_id: int, state: AccountState) -> Response:
+    return _converging(accounts.set_state(database(), bearer().project_id, account_id, state))
+
+
+def _wait(account: Account) -> bool:
+    """Wait as the client prefers; True where every node has confirmed."""
+    seconds = waiting.preferred_wait()
+    if seconds is None or account.convergence.converged:
+        return account.convergence.converged
+    return waiting.account_converged(account.id, account.convergence.generation, seconds)
+
+
+def _converging(account: Account) -> Response:
+    converged = _wait(account)
+    if converged and not account.convergence.converged:
+        account = _account(account.id)
+    return waiting.applied(jsonify(show_account(account)), converged)

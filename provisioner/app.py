@@ -1,0 +1,27 @@
+"""The Flask application: wiring only."""
+
+from flask import Flask, Response
+
+from provisioner import api
+from provisioner.api.context import Services
+from provisioner.db import Database
+from provisioner.settings import Settings
+
+BODY_MAX = 1024 * 1024  # bytes of a request
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application for one process."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
+    app.extensions["provisioner"] = Services(settings, Database(settings.database_url))
+    app.after_request(_uncached)
+    api.register(app)
+    return app
+
+
+def _uncached(response: Response) -> Response:
+    """Keep secrets and states out of every cache on the way."""
+    response.headers["Cache-Control"] = "no-store"
+    return response

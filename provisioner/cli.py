@@ -1,0 +1,142 @@
+"""The command line: `provisioner COMMAND`."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner import comparison, db, store, sync_store
+from provisioner.credentials import new_token, token_digest
+from provisioner.db import Connection
+from provisioner.errors import NodeUnavailable, ProvisionerError
+from provisioner.kamailio import KamailioNode
+from provisioner.migrate import migrate
+from provisioner.reconcile import Limits, Repair, Target
+from provisioner.server import serve
+from provisioner.settings import Settings, load_settings
+from provisioner.worker import Worker
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it did what it says, 1 with one sentence when it could not."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        result: int = options.command(load_settings(), options)
+    except ProvisionerError as error:
+        print(f"provisioner: {error.detail}", file=sys.stderr)  # noqa: T201 - a command's answer
+        return 1
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="provisioner", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("serve", _serve, "Serve the HTTP API.")
+    add("worker", _work, "Keep Kamailio in step with the accounts.")
+    add("migrate", _migrate, "Bring the database up to date.")
+    token = add("init-token", _init_token, "Write the Admin's API token, if it is not there.")
+    token.add_argument("--file", type=Path, required=True, help="where it goes, mode 0600")
+    sync = add("sync", _sync, "Compare Kamailio with the accounts, and print what differs.")
+    sync.add_argument("--apply", action="store_true", help="put right what differs")
+    sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
+    forget = add("forget-node", _forget_node, "Stop waiting for a Kamailio node that is gone.")
+    forget.add_argument("name")
+    return parser
+
+
+def _say(line: object) -> None:
+    print(line)  # noqa: T201 - a command's answer
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    serve(settings)
+    return 0
+
+
+def _work(settings: Settings, _: argparse.Namespace) -> int:
+    worker = Worker(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+    return 0
+
+
+def _migrate(settings: Settings, _: argparse.Namespace) -> int:
+    applied = migrate(settings)
+    _say(f"applied {', '.join(applied)}" if applied else "the database is up to date")
+    return 0
+
+
+def _init_token(settings: Settings, options: argparse.Namespace) -> int:
+    """Keep a token that still works, so that a second start changes nothing."""
+    path: Path = options.file
+    with db.connect(settings.database_url) as connection, db.translated_errors():
+        if path.exists() and _is_valid(connection, path.read_text(encoding="utf-8").strip()):
+            return 0
+        token = new_token()
+        store.insert_token(connection, "Admin", "admin", token_digest(token))
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+    return 0
+
+
+def _is_valid(connection: Connection, token: str) -> bool:
+    return bool(token) and store.token(connection, token_digest(token)) is not None
+
+
+def _sync(settings: Settings, options: argparse.Namespace) -> int:
+    """Print the plan; with --apply, do it."""
+    limits = Limits(settings.delete_share, settings.delete_floor)
+    with db.connect(settings.database_url) as connection, db.translated_errors():
+        plan, present = _plan_all(connection, settings)
+        for repair in plan:
+            _say(repair)
+        if not plan:
+            _say("nothing to repair")
+        elif options.apply:
+            comparison.apply(connection, plan, present, None if options.force else limits)
+            _say(f"{len(plan)} repaired")
+        else:
+            _say(f"{len(plan)} to repair; run again with --apply")
+    return 0
+
+
+def _plan_all(connection: Connection, settings: Settings) -> tuple[list[Repair], dict[Target, int]]:
+    plan, present = comparison.plan_tables(connection)
+    for node in sync_store.nodes(connection):
+        kamailio = KamailioNode(node.rpc_url, settings.rpc_token)
+        try:
+            found, count = comparison.plan_node(connection, node, kamailio)
+        except NodeUnavailable as error:
+            _say(f"{node.name}: {error.detail}")
+            continue
+        finally:
+            kamailio.close()
+        plan += found
+        present[Target.BINDING] = present.get(Target.BINDING, 0) + count[Target.BINDING]
+    return plan, present
+
+
+def _forget_node(settings: Settings, options: argparse.Namespace) -> int:
+    with db.connect(settings.database_url) as connection, db.translated_errors():
+        if not sync_store.delete_node(connection, options.name):
+            raise ProvisionerError(f"There is no node named {options.name}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Connections, transactions, and PostgreSQL's errors in the domain's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from provisioner.errors import (
+    DatabaseUnavailable,
+    NameTaken,
+    NumberExists,
+    NumberTaken,
+    ProvisionerError,
+)
+
+Connection = psycopg.Connection[DictRow]
+
+CONNECT_TIMEOUT = 3  # seconds
+POOL_TIMEOUT = 3.0  # seconds to wait for a free connection
+
+_CONSTRAINTS: dict[str, type[ProvisionerError]] = {
+    "numbers_pkey": NumberExists,
+    "sip_accounts_main_number_key": NumberTaken,
+    "sip_accounts_name_key": NameTaken,
+}
+
+# A server that goes away, restarts, is promoted or runs out of room: nothing was changed.
+_UNAVAILABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    PoolClosed,
+    pg.ReadOnlySqlTransaction,
+)
+
+
+def connect(url: str, *, autocommit: bool = False) -> Connection:
+    """Open one connection of its own, whose rows are dictionaries.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached.
+    """
+    with translated_errors():
+        return psycopg.connect(
+            url, autocommit=autocommit, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
+        )
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, size: int = 20) -> None:
+        self.url = url
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection[DictRow],
+            kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT},
+            min_size=1,
+            max_size=size,
+            timeout=POOL_TIMEOUT,
+            reconnect_timeout=POOL_TIMEOUT,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection whose work is committed at the end, or rolled back on an error.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached; nothing was changed.
+            ProvisionerError: a constraint was violated, as the domain error it stands for.
+        """
+        with translated_errors(), self._pool.connection() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise psycopg's errors as the domain's."""
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        known = _CONSTRAINTS.get(error.diag.constraint_name or "")
+        if known is None:
+            raise
+        raise known() from error
+    except _UNAVAILABLE as error:
+        raise DatabaseUnavailable() from error
+
+
+class Queries:
+    """The named queries of one `.sql` file: each starts at a line `-- name: NAME`."""
+
+    def __init__(self, path: Path) -> None:
+        blocks = path.read_text(encoding="utf-8").split("-- name: ")[1:]
+        self._queries = dict(self._parse(block) for block in blocks)
+
+    @staticmethod
+    def _parse(block: str) -> tuple[str, bytes]:
+        name, _, text = block.partition("\n")
+        return name.strip(), text.strip().encode()
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._queries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._queries)
+
+
+def one(connection: Connection, query: bytes, **parameters: Any) -> DictRow | None:
+    """Run a query and return its first row, or None."""
+    return connection.execute(query, parameters).fetchone()
+
+
+def rows(connection: Connection, query: bytes, **parameters: Any) -> list[DictRow]:
+    """Run a query and return all its rows."""
+    return connection.execute(query, parameters).fetchall()
+
+
+def run(connection: Connection, query: bytes, **parameters: Any) -> int:
+    """Run a statement and return how many rows it touched."""
+    return connection.execute(query, parameters).rowcount

@@ -1,0 +1,139 @@
+"""What can go wrong, in the domain's words. A class docstring is the message a user reads.
+
+`code` is stable: clients of the API may rely on it. `field` names the input that is at fault.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ProvisionerError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+    field: str | None = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        super().__init__(self.detail)
+
+
+class SettingInvalid(ProvisionerError):
+    """A setting has a value that cannot be used."""
+
+    code = "setting-invalid"
+
+    def __init__(self, name: str, rule: str) -> None:
+        super().__init__(f"{name} {rule}.")
+
+
+class NotFound(ProvisionerError):
+    """There is no such object."""
+
+    code = "not-found"
+
+
+class InvalidInput(ProvisionerError):
+    """The request does not follow the rules for its fields."""
+
+    code = "invalid-input"
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} {rule}.")
+        self.field = field
+        self.rule = rule
+
+
+class Conflict(ProvisionerError):
+    """The request contradicts what exists."""
+
+    code = "conflict"
+
+
+class NumberExists(Conflict):
+    """The number exists already."""
+
+    code = "number-exists"
+    field = "number"
+
+
+class NumberTaken(Conflict):
+    """The number is in use by another account."""
+
+    code = "number-taken"
+    field = "main_number"
+
+
+class NumberNotActive(Conflict):
+    """The number is not active, so no account can use it yet."""
+
+    code = "number-not-active"
+    field = "main_number"
+
+
+class NumberUnknown(InvalidInput):
+    """The number does not exist in this project."""
+
+    code = "number-unknown"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, "must be a number of this project; create it first")
+
+
+class NameTaken(Conflict):
+    """Another account of the project has this name."""
+
+    code = "name-taken"
+    field = "name"
+
+
+class UsernameTaken(Conflict):
+    """Kamailio's subscriber table has a row of the operator's own with this username."""
+
+    code = "username-taken"
+    field = "main_number"
+
+
+class DeletionRefused(Conflict):
+    """The account cannot be deleted yet."""
+
+    code = "deletion-refused"
+
+    def __init__(self, reasons: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.reasons = list(reasons)
+
+
+class DatabaseUnavailable(ProvisionerError):
+    """The database cannot be reached at the moment. Nothing was changed; try again."""
+
+    code = "database-unavailable"
+
+
+class RealmDiffers(ProvisionerError):
+    """The realm is part of every stored HA1, so it cannot be changed by a setting."""
+
+    code = "realm-differs"
+
+
+class NodeUnavailable(ProvisionerError):
+    """A Kamailio node did not answer."""
+
+    code = "node-unavailable"
+
+
+class RpcFailed(ProvisionerError):
+    """A Kamailio node answered a command with an error."""
+
+    code = "rpc-failed"
+
+    def __init__(self, method: str, status: int, message: str) -> None:
+        super().__init__(f"{method}: {message}")
+        self.status = status
+        self.message = message
+
+
+class PlanDangerous(ProvisionerError):
+    """The plan would delete more than it may without being told so."""
+
+    code = "plan-dangerous"

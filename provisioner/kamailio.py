@@ -1,0 +1,178 @@
+"""Kamailio's JSON-RPC over HTTP: one class, one method a command used."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from provisioner.errors import NodeUnavailable, RpcFailed
+
+TIMEOUT = 5.0  # seconds for one command
+TABLE = "location"  # usrloc's table of bindings
+NOT_SET = "[not set]"  # usrloc's word for an absent value
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from."""
+
+    ruid: str
+    contact: str
+    source: str
+    transport: str
+    user_agent: str
+    expires_at: datetime
+
+    @property
+    def source_address(self) -> str:
+        """Return the source without its port."""
+        return self.source.rpartition(":")[0].strip("[]")
+
+    @classmethod
+    def from_rpc(cls, contact: Mapping[str, Any], now: datetime) -> "Binding":
+        """Make one from a contact of `ul.lookup`."""
+        received = contact.get("Received", NOT_SET)
+        uri = contact["Address"] if received == NOT_SET else received
+        source, transport = _host_port(uri)
+        return cls(
+            ruid=contact["Ruid"],
+            contact=contact["Address"],
+            source=source,
+            transport=transport,
+            user_agent=contact.get("User-Agent", ""),
+            expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+        )
+
+
+@dataclass(frozen=True)
+class Uptime:
+    """Since when a node runs. `up_since` is its own text, which differs after each restart;
+    `started_at` is right to within a second.
+    """
+
+    up_since: str
+    started_at: datetime
+
+
+class KamailioNode:
+    """One node's JSON-RPC interface, over a connection that is kept and reopened as needed.
+
+    Every method raises NodeUnavailable where the node does not answer, and RpcFailed where it
+    answers with an error.
+    """
+
+    def __init__(self, rpc_url: str, token: str) -> None:
+        parts = urlsplit(rpc_url)
+        self._path = parts.path or "/"
+        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def close(self) -> None:
+        """Close the connection; the next command opens another."""
+        self._connection.close()
+
+    def uptime(self) -> Uptime:
+        """Return since when the node's process runs (core.uptime)."""
+        answer = self.call("core.uptime")
+        started_at = datetime.now(UTC) - timedelta(seconds=answer["uptime"])
+        return Uptime(answer["up_since"], started_at.replace(microsecond=0))
+
+    def fence(self, username: str, generation: int) -> None:
+        """Make REGISTERs of a username that are in flight undo themselves."""
+        self.call("htable.seti", "fence", username, generation)
+
+    def drop_bindings(self, aor: str) -> None:
+        """Remove all bindings of an AOR; nothing to remove is fine (ul.rm)."""
+        self._call_unless_missing("ul.rm", TABLE, aor)
+
+    def drop_binding(self, aor: str, contact: str) -> None:
+        """Remove one binding of an AOR; nothing to remove is fine (ul.rm_contact)."""
+        self._call_unless_missing("ul.rm_contact", TABLE, aor, contact)
+
+    def bindings(self, aor: str) -> list[Binding]:
+        """List the bindings of an AOR (ul.lookup)."""
+        found = self._call_unless_missing("ul.lookup", TABLE, aor)
+        if found is None:
+            return []
+        now = datetime.now(UTC)
+        return [Binding.from_rpc(item["Contact"], now) for item in found["Contacts"]]
+
+    def aors(self) -> Iterator[str]:
+        """List the AORs that have bindings, as `user@domain` (ul.dump brief)."""
+        for domain in self.call("ul.dump", "brief")["Domains"]:
+            for aor in domain["Domain"]["AoRs"]:
+                yield aor["AoR"]
+
+    def reload_allowlists(self) -> None:
+        """Load the address table again (permissions.addressReload)."""
+        self.call("permissions.addressReload")
+
+    def allowlist(self) -> set[tuple[int, str]]:
+        """Return the (group, CIDR) pairs that the node holds in memory."""
+        return {
+            (entry["group"], _cidr(entry["item"]))
+            for command in ("permissions.addressDump", "permissions.subnetDump")
+            for entry in self.call(command)
+        }
+
+    def call(self, method: str, *parameters: Any) -> Any:
+        """Run one JSON-RPC 2.0 command and return its result."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
+        answer = self._post(json.dumps(body))
+        if "error" in answer:
+            error = answer["error"]
+            raise RpcFailed(method, int(error.get("code", 0)), str(error.get("message", "")))
+        return answer.get("result")
+
+    def _call_unless_missing(self, method: str, *parameters: Any) -> Any:
+        try:
+            return self.call(method, *parameters)
+        except RpcFailed as error:
+            if "not found" in error.message:
+                return None
+            raise
+
+    def _post(self, body: str) -> Any:
+        """Send a request, once more where a kept connection turns out to be dead."""
+        kept = self._connection.sock is not None
+        try:
+            return self._exchange(body)
+        except (OSError, HTTPException, ValueError) as error:
+            self._connection.close()
+            if not kept or isinstance(error, TimeoutError):
+                raise NodeUnavailable(f"The node does not answer: {error!r}") from error
+        try:
+            return self._exchange(body)
+        except (OSError, HTTPException, ValueError) as error:
+            self._connection.close()
+            raise NodeUnavailable(f"The node does not answer: {error!r}") from error
+
+    def _exchange(self, body: str) -> Any:
+        self._connection.request("POST", self._path, body, self._headers)
+        response = self._connection.getresponse()
+        answer = json.loads(response.read())
+        if not isinstance(answer, dict):
+            raise ValueError("no JSON-RPC answer")  # noqa: TRY004 - what arrived, not a bug
+        return answer
+
+
+def _host_port(uri: str) -> tuple[str, str]:
+    """Take `address:port` and the transport out of a SIP URI."""
+    address, *parameters = uri.removeprefix("sip:").rpartition("@")[2].split(";")
+    transports = [p.partition("=")[2] for p in parameters if p.startswith("transport=")]
+    return address, (transports or ["udp"])[0].lower()
+
+
+def _seconds(expires: object) -> int:
+    """The usrloc module says a number of seconds, or a word: "expired", "deleted", "permanent"."""
+    return expires if isinstance(expires, int) else 0
+
+
+def _cidr(item: Mapping[str, Any]) -> str:
+    """Write an entry as a CIDR; entries of a single address come without a mask."""
+    address = ip_address(item["ip"])
+    return str(ip_network((address, item.get("mask", address.max_prefixlen)), strict=False))

@@ -1,0 +1,178 @@
+"""The domain's things as plain values, and their rules. Nothing here does input or output."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+NAME_LENGTH = 120  # characters
+CHANNELS_MAX = 1000  # voice channels of one account
+CIDRS_MAX = 1000  # entries of one network's allowlist
+
+
+class AccountState(StrEnum):
+    """Whether an account may register, and where its calls go."""
+
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    LINKED_TO_TEAMS = "linked_to_teams"
+
+    @property
+    def may_register(self) -> bool:
+        """True where the right password is answered with 200."""
+        return self is not AccountState.DISABLED
+
+
+class Tariff(StrEnum):
+    """How an account's calls are charged."""
+
+    PAY_PER_USE = "pay_per_use"
+    FLAT = "flat"
+
+
+class NumberState(StrEnum):
+    """Where a number is in its life; only an active one can be chosen for an account."""
+
+    ORDERED = "ordered"
+    PORTING = "porting"
+    ACTIVE = "active"
+    CEASED = "ceased"
+
+
+def is_e164(number: str) -> bool:
+    """Say whether `number` is `+` and 7 to 15 digits, the first not 0 (ITU-T E.164)."""
+    return E164.fullmatch(number) is not None
+
+
+def username_of(main_number: str) -> str:
+    """Return the SIP username of an account: its main number's digits."""
+    return main_number.removeprefix("+")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A telephone number of a project. `account_id` is the account that uses it, if any."""
+
+    number: str
+    state: NumberState
+    account_id: int | None
+    created_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of `provisioner.numbers`."""
+        return cls(row["number"], NumberState(row["state"]), row["account_id"], row["created_at"])
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How many nodes obey an account's present generation, and since when all of them do."""
+
+    generation: int
+    nodes_total: int
+    pending_nodes: tuple[str, ...]
+    since: datetime | None
+
+    @property
+    def converged(self) -> bool:
+        """True once every node has confirmed."""
+        return not self.pending_nodes
+
+    @property
+    def nodes_converged(self) -> int:
+        """Count the nodes that have confirmed."""
+        return self.nodes_total - len(self.pending_nodes)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A SIP account as it ought to be."""
+
+    id: int
+    project_id: int
+    name: str
+    main_number: str
+    username: str
+    realm: str
+    voice_channels: int
+    tariff: Tariff
+    cloudfire_only: bool
+    state: AccountState
+    created_at: datetime
+    changed_at: datetime
+    convergence: Convergence
+
+    @property
+    def cloudfire_sources_only(self) -> bool:
+        """True where it may register from CloudFire's networks only."""
+        return self.cloudfire_only or self.state is AccountState.LINKED_TO_TEAMS
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of the queries named `account_*`."""
+        pending = tuple(row["pending_nodes"])
+        return cls(
+            id=row["id"],
+            project_id=row["project_id"],
+            name=row["name"],
+            main_number=row["main_number"],
+            username=row["username"],
+            realm=row["realm"],
+            voice_channels=row["voice_channels"],
+            tariff=Tariff(row["tariff"]),
+            cloudfire_only=row["cloudfire_only"],
+            state=AccountState(row["state"]),
+            created_at=row["created_at"],
+            changed_at=row["changed_at"],
+            convergence=Convergence(
+                generation=row["generation"],
+                nodes_total=row["nodes_total"],
+                pending_nodes=pending,
+                since=None if pending else row["converged_at"],
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Network:
+    """An allowlist that accounts share, in CIDR notation, sorted."""
+
+    name: str
+    cidrs: tuple[str, ...]
+    generation: int
+    changed_at: datetime
+    pending_nodes: tuple[str, ...]
+    nodes_total: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Kamailio node, as its worker last saw it. `pending` counts what it has yet to confirm."""
+
+    id: int
+    name: str
+    rpc_url: str
+    state: str
+    started_at: datetime | None
+    last_seen_at: datetime | None
+    last_compared_at: datetime | None
+    last_error: str | None
+    pending: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of the query `nodes`."""
+        return cls(**row)
+
+
+@dataclass(frozen=True)
+class Token:
+    """The bearer of an API request: what it may do, and in which project."""
+
+    id: int
+    name: str
+    role: str
+    project_id: int

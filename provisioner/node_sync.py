@@ -1,0 +1,147 @@
+"""Makes one Kamailio node obey: does its pending work, and compares it with the desired state.
+
+All that a node needs to be told is a row, so a crash at any point repeats work and loses none:
+a row is marked only after the node confirmed, and only if no newer change has replaced it.
+"""
+
+import logging
+from collections.abc import Sequence
+from time import monotonic
+
+from provisioner import comparison, store, sync_store
+from provisioner.db import Connection
+from provisioner.errors import NodeUnavailable, PlanDangerous, RpcFailed
+from provisioner.kamailio import KamailioNode, Uptime
+from provisioner.model import Node
+from provisioner.reconcile import Limits
+from provisioner.registrations import aor_of
+from provisioner.sync_store import Kick
+
+log = logging.getLogger(__name__)
+
+BATCH = 500  # pending rows read at once
+SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
+RELOAD_RETRY = 0.25  # seconds; Kamailio refuses a reload within a second of the last
+RELOAD_FAILED_RETRY = 5.0  # seconds
+
+
+class NodeSync:
+    """One node, as long as this session holds its lock.
+
+    Every method may raise NodeUnavailable and DatabaseUnavailable; what was left undone is then
+    done by whoever takes the node next.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        node: Node,
+        kamailio: KamailioNode,
+        interval: float,
+        limits: Limits,
+    ) -> None:
+        self._connection = connection
+        self.node = node
+        self._kamailio = kamailio
+        self._interval = interval
+        self._limits = limits
+        self._realm = store.realm(connection)
+        self._up_since = ""
+        self._compare_at = monotonic()
+
+    def step(self) -> None:
+        """See whether the node is there, and do all work that is due."""
+        uptime = self._kamailio.uptime()
+        if uptime.up_since != self._up_since:
+            # It has restarted: what it holds is what it read from tables that may have been
+            # behind, so it is not trusted before it has been compared.
+            self._compare_at = monotonic()
+            self._seen("catching_up", uptime)
+        self._do_kicks()
+        self._do_reload()
+        if monotonic() >= self._compare_at:
+            self._compare()
+        self._up_since = uptime.up_since
+        self._seen("up", uptime)
+
+    def seconds_to_next_step(self, longest: float) -> float:
+        """Return how long nothing will be due, at the most `longest`."""
+        work = sync_store.seconds_to_next_work(self._connection, self.node.id)
+        comparison_due = max(0.0, self._compare_at - monotonic())
+        return min(longest, comparison_due, longest if work is None else work)
+
+    def _seen(self, state: str, uptime: Uptime) -> None:
+        known = sync_store.node_seen(self._connection, self.node.id, state, uptime.started_at)
+        if not known:
+            raise NodeUnavailable("The node has been removed.")
+
+    def _do_kicks(self) -> None:
+        while kicks := sync_store.kicks_due(self._connection, self.node.id, BATCH):
+            cidrs = sync_store.cloudfire_cidrs(self._connection)
+            dropped = [kick.username for kick in kicks if self._kick(kick, cidrs)]
+            with self._connection.transaction():
+                sync_store.erase_bindings(self._connection, dropped)
+                first = [kick for kick in kicks if not kick.confirmed]
+                sync_store.confirm_kicks(
+                    self._connection, self.node.id, first, again_after=SECOND_LOOK
+                )
+                second = [kick for kick in kicks if kick.confirmed]
+                sync_store.finish_kicks(self._connection, self.node.id, second)
+
+    def _kick(self, kick: Kick, cidrs: Sequence[str]) -> bool:
+        """Drop what is not allowed of a username's bindings; True where all of them went.
+
+        The fence comes first: a REGISTER that was authenticated before the change and is saved
+        after the bindings are dropped sees that it moved, and undoes itself.
+        """
+        aor = aor_of(kick.username, self._realm)
+        if not kick.confirmed:
+            self._kamailio.fence(kick.username, kick.generation)
+        if kick.drop_all or not kick.may_register:
+            self._kamailio.drop_bindings(aor)
+            return True
+        if kick.restricted:
+            self._drop_outside(aor, cidrs)
+        return False
+
+    def _drop_outside(self, aor: str, cidrs: Sequence[str]) -> None:
+        for binding in self._kamailio.bindings(aor):
+            if not comparison.is_inside(binding.source_address, cidrs):
+                self._kamailio.drop_binding(aor, binding.contact)
+                sync_store.erase_binding(self._connection, binding.ruid)
+
+    def _do_reload(self) -> None:
+        generation = sync_store.reload_due(self._connection, self.node.id)
+        if generation is None:
+            return
+        try:
+            self._kamailio.reload_allowlists()
+        except RpcFailed as error:
+            ongoing = "ongoing reload" in error.message.lower()
+            if not ongoing:
+                sync_store.node_failing(self._connection, self.node.id, error.detail)
+            retry = RELOAD_RETRY if ongoing else RELOAD_FAILED_RETRY
+            sync_store.postpone_reload(self._connection, self.node.id, retry)
+            return
+        self._drop_all_outside()
+        sync_store.finish_reload(self._connection, self.node.id, generation)
+        self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
+
+    def _drop_all_outside(self) -> None:
+        """Drop what newly loaded allowlists shut out."""
+        cidrs = sync_store.cloudfire_cidrs(self._connection)
+        usernames = comparison.bound_usernames(self._connection, self._kamailio)
+        for username in sync_store.restricted_usernames(self._connection, usernames):
+            self._drop_outside(aor_of(username, self._realm), cidrs)
+
+    def _compare(self) -> None:
+        self._compare_at = monotonic() + self._interval
+        error = None
+        try:
+            with self._connection.transaction():
+                plan, present = comparison.plan_node(self._connection, self.node, self._kamailio)
+                comparison.apply(self._connection, plan, present, self._limits)
+        except PlanDangerous as refused:
+            error = refused.detail
+            log.error("%s: %s", self.node.name, error)  # noqa: TRY400 - the refusal says it all
+        sync_store.node_compared(self._connection, self.node.id, error)

@@ -1,0 +1,12 @@
+"""The SQL that runs at run time, one file a subject."""
+
+from pathlib import Path
+
+from provisioner.db import Queries
+
+_FOLDER = Path(__file__).parent
+
+ACCOUNTS = Queries(_FOLDER / "accounts.sql")
+NETWORKS = Queries(_FOLDER / "networks.sql")
+SYNC = Queries(_FOLDER / "sync.sql")
+TOKENS = Queries(_FOLDER / "tokens.sql")

@@ -1,0 +1,144 @@
+-- Numbers and SIP accounts.
+
+-- name: realm
+SELECT realm FROM provisioner.installation;
+
+-- name: number_insert
+INSERT INTO provisioner.numbers (number, project_id, state)
+VALUES (%(number)s, %(project_id)s, %(state)s)
+RETURNING number, state, account_id, created_at;
+
+-- name: number
+SELECT number, state, account_id, created_at
+  FROM provisioner.numbers
+ WHERE project_id = %(project_id)s AND number = %(number)s;
+
+-- name: numbers
+SELECT number, state, account_id, created_at
+  FROM provisioner.numbers
+ WHERE project_id = %(project_id)s AND number > %(after)s
+ ORDER BY number
+ LIMIT %(limit)s;
+
+-- name: number_take
+-- Binds a choosable number to an account. No row: it is unknown, not active or taken.
+UPDATE provisioner.numbers
+   SET account_id = %(account_id)s
+ WHERE project_id = %(project_id)s AND number = %(number)s
+   AND state = 'active' AND account_id IS NULL;
+
+-- name: number_free
+UPDATE provisioner.numbers
+   SET account_id = NULL
+ WHERE account_id = %(account_id)s AND number = %(number)s;
+
+-- name: numbers_additional
+SELECT numbers.number
+  FROM provisioner.numbers
+  JOIN provisioner.sip_accounts AS account ON account.id = numbers.account_id
+ WHERE account.id = %(account_id)s AND numbers.number <> account.main_number
+ ORDER BY numbers.number;
+
+-- name: account_insert
+INSERT INTO provisioner.sip_accounts
+       (project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+VALUES (%(project_id)s, %(name)s, %(main_number)s, %(voice_channels)s, %(tariff)s,
+        %(cloudfire_only)s)
+RETURNING id;
+
+-- name: credentials_upsert
+INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
+VALUES (%(account_id)s, %(username)s, %(realm)s, %(ha1)s, %(ha1_sha256)s)
+ON CONFLICT (account_id) DO UPDATE
+   SET ha1 = excluded.ha1, ha1_sha256 = excluded.ha1_sha256, realm = excluded.realm,
+       rotated_at = now();
+
+-- name: account_lock
+-- Whoever changes an account or its projection holds this lock, so that changes follow each other.
+SELECT id FROM provisioner.sip_accounts
+ WHERE id = %(account_id)s AND project_id = %(project_id)s
+   FOR UPDATE;
+
+-- name: account
+-- An account with its convergence: the nodes that have yet to confirm it.
+SELECT account.*, credentials.username, credentials.realm,
+       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
+       ARRAY(SELECT nodes.name
+               FROM provisioner.pending_kicks
+               JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
+              WHERE pending_kicks.account_id = account.id AND pending_kicks.confirmed_at IS NULL
+              ORDER BY nodes.name) AS pending_nodes
+  FROM provisioner.sip_accounts AS account
+  JOIN provisioner.credentials ON credentials.account_id = account.id
+ WHERE account.id = %(account_id)s AND account.project_id = %(project_id)s;
+
+-- name: accounts
+SELECT account.*, credentials.username, credentials.realm,
+       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
+       ARRAY(SELECT nodes.name
+               FROM provisioner.pending_kicks
+               JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
+              WHERE pending_kicks.account_id = account.id AND pending_kicks.confirmed_at IS NULL
+              ORDER BY nodes.name) AS pending_nodes
+  FROM provisioner.sip_accounts AS account
+  JOIN provisioner.credentials ON credentials.account_id = account.id
+ WHERE account.project_id = %(project_id)s AND account.id > %(after)s
+ ORDER BY account.id
+ LIMIT %(limit)s;
+
+-- name: account_update
+-- Writes an account's configuration as a new generation.
+UPDATE provisioner.sip_accounts
+   SET name = %(name)s, voice_channels = %(voice_channels)s, tariff = %(tariff)s,
+       cloudfire_only = %(cloudfire_only)s, state = %(state)s,
+       generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
+ WHERE id = %(account_id)s
+RETURNING generation;
+
+-- name: account_delete
+DELETE FROM provisioner.sip_accounts WHERE id = %(account_id)s;
+
+-- name: subscriber_project
+-- Copies the account's desired row into Kamailio's table. No row: the username belongs to a row
+-- that is not ours.
+INSERT INTO kamailio.subscriber AS present
+       (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+        channels, source_group)
+SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+       channels, source_group
+  FROM provisioner.desired_subscriber
+ WHERE account_id = %(account_id)s
+ON CONFLICT (username, domain) DO UPDATE
+   SET password = excluded.password, ha1b = excluded.ha1b, ha1 = excluded.ha1,
+       ha1_sha256 = excluded.ha1_sha256, registration_allowed = excluded.registration_allowed,
+       channels = excluded.channels, source_group = excluded.source_group
+ WHERE present.account_id = excluded.account_id;
+
+-- name: subscriber_erase
+DELETE FROM kamailio.subscriber WHERE account_id = %(account_id)s;
+
+-- name: kick
+-- Leaves work for one node, or for all where node_id is null: the account's bindings that are no
+-- longer allowed must go.
+INSERT INTO provisioner.pending_kicks AS present
+       (node_id, username, account_id, generation, drop_all)
+SELECT id, %(username)s, %(account_id)s, %(generation)s, %(drop_all)s
+  FROM provisioner.nodes
+ WHERE %(node_id)s::bigint IS NULL OR id = %(node_id)s
+ON CONFLICT (node_id, username) DO UPDATE
+   SET account_id = excluded.account_id, generation = excluded.generation,
+       drop_all = (present.drop_all AND present.confirmed_at IS NULL) OR excluded.drop_all,
+       due_at = now(), confirmed_at = NULL;
+
+-- name: account_pending
+UPDATE provisioner.sip_accounts
+   SET converged_at = NULL
+ WHERE id = %(account_id)s AND EXISTS (SELECT FROM provisioner.nodes);
+
+-- name: next_generation
+SELECT nextval('provisioner.generation') AS generation;
+
+-- name: kicks_unconfirmed
+SELECT count(*) AS pending
+  FROM provisioner.pending_kicks
+ WHERE account_id = %(account_id)s AND generation <= %(generation)s AND confirmed_at IS NULL;

@@ -1,0 +1,58 @@
+-- Networks that accounts share.
+
+-- name: network
+SELECT network.id, network.name, network.generation, network.changed_at,
+       ARRAY(SELECT cidr::text FROM provisioner.network_cidrs
+              WHERE network_id = network.id ORDER BY cidr) AS cidrs,
+       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
+       ARRAY(SELECT nodes.name FROM provisioner.pending_reloads
+               JOIN provisioner.nodes ON nodes.id = pending_reloads.node_id
+              ORDER BY nodes.name) AS pending_nodes
+  FROM provisioner.networks AS network
+ WHERE network.name = %(name)s;
+
+-- name: network_lock
+SELECT id FROM provisioner.networks WHERE name = %(name)s FOR UPDATE;
+
+-- name: cidrs_delete
+DELETE FROM provisioner.network_cidrs
+ WHERE network_id = %(network_id)s AND NOT cidr = ANY (%(cidrs)s::cidr[]);
+
+-- name: cidrs_insert
+INSERT INTO provisioner.network_cidrs (network_id, cidr)
+SELECT %(network_id)s, unnest(%(cidrs)s::cidr[])
+ON CONFLICT DO NOTHING;
+
+-- name: network_touch
+UPDATE provisioner.networks
+   SET generation = nextval('provisioner.generation'), changed_at = now()
+ WHERE id = %(network_id)s;
+
+-- name: addresses_erase
+-- Removes our rows that ought not to exist; rows of the operator's own stay.
+DELETE FROM kamailio.address AS present
+ WHERE present.network_id IS NOT NULL
+   AND NOT EXISTS (
+       SELECT FROM provisioner.desired_address AS desired
+        WHERE (desired.network_id, desired.grp, desired.ip_addr, desired.mask, desired.port)
+            = (present.network_id, present.grp, present.ip_addr, present.mask, present.port));
+
+-- name: addresses_project
+-- Kamailio loads rows sorted by address several times as fast as others.
+INSERT INTO kamailio.address (network_id, grp, ip_addr, mask, port, tag)
+SELECT network_id, grp, ip_addr, mask, port, tag
+  FROM provisioner.desired_address
+ ORDER BY ip_addr::inet
+ON CONFLICT (network_id, ip_addr, mask) DO UPDATE SET tag = excluded.tag
+ WHERE address.tag IS DISTINCT FROM excluded.tag;
+
+-- name: reload
+-- Leaves work for one node, or for all where node_id is null: load the allowlists again.
+INSERT INTO provisioner.pending_reloads (node_id, generation)
+SELECT id, nextval('provisioner.generation')
+  FROM provisioner.nodes
+ WHERE %(node_id)s::bigint IS NULL OR id = %(node_id)s
+ON CONFLICT (node_id) DO UPDATE SET generation = excluded.generation, due_at = now();
+
+-- name: reloads_unconfirmed
+SELECT count(*) AS pending FROM provisioner.pending_reloads;

@@ -1,0 +1,215 @@
+-- What the worker reads and writes: nodes, pending work, differences, repairs.
+
+-- name: nodes
+SELECT id, name, rpc_url, state, started_at, last_seen_at, last_compared_at, last_error,
+       (SELECT count(*) FROM provisioner.pending_kicks
+         WHERE node_id = nodes.id AND confirmed_at IS NULL)
+       + (SELECT count(*) FROM provisioner.pending_reloads WHERE node_id = nodes.id) AS pending
+  FROM provisioner.nodes
+ ORDER BY name;
+
+-- name: node_upsert
+INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
+ON CONFLICT (name) DO UPDATE SET rpc_url = excluded.rpc_url
+ WHERE nodes.rpc_url <> excluded.rpc_url;
+
+-- name: node_delete
+DELETE FROM provisioner.nodes WHERE name = %(name)s;
+
+-- name: node_lock
+-- A session's lock: only one worker speaks to a node, and it is free when its session ends.
+SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) AS locked;
+
+-- name: node_seen
+UPDATE provisioner.nodes
+   SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now()
+ WHERE id = %(node_id)s;
+
+-- name: node_away
+UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %(node_id)s;
+
+-- name: node_failing
+UPDATE provisioner.nodes SET last_error = %(error)s WHERE id = %(node_id)s;
+
+-- name: node_compared
+UPDATE provisioner.nodes SET last_compared_at = now(), last_error = %(error)s
+ WHERE id = %(node_id)s;
+
+-- name: kicks_due
+-- Pending work with what decides it: the account as it is now, if it still is.
+SELECT kick.username, kick.account_id, kick.generation, kick.drop_all,
+       kick.confirmed_at IS NOT NULL AS confirmed,
+       account.state IS NOT NULL AND account.state <> 'disabled' AS may_register,
+       coalesce(account.cloudfire_only OR account.state = 'linked_to_teams', false) AS restricted
+  FROM provisioner.pending_kicks AS kick
+  LEFT JOIN provisioner.credentials ON credentials.username = kick.username
+  LEFT JOIN provisioner.sip_accounts AS account ON account.id = credentials.account_id
+ WHERE kick.node_id = %(node_id)s AND kick.due_at <= now()
+ ORDER BY kick.due_at
+ LIMIT %(limit)s;
+
+-- name: accounts_lock
+-- Taken before pending rows are, in the order in which account operations take both.
+SELECT id FROM provisioner.sip_accounts
+ WHERE id = ANY (%(account_ids)s) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: kicks_confirm
+-- A row that has a newer generation by now stays as it is.
+UPDATE provisioner.pending_kicks AS kick
+   SET confirmed_at = now(), drop_all = false,
+       due_at = now() + make_interval(secs => %(again_after)s)
+  FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS done (username, generation)
+ WHERE kick.node_id = %(node_id)s AND kick.username = done.username
+   AND kick.generation = done.generation;
+
+-- name: accounts_converged
+UPDATE provisioner.sip_accounts AS account
+   SET converged_at = now()
+ WHERE account.id = ANY (%(account_ids)s)
+   AND NOT EXISTS (SELECT FROM provisioner.pending_kicks AS kick
+                    WHERE kick.account_id = account.id AND kick.confirmed_at IS NULL);
+
+-- name: kicks_finish
+DELETE FROM provisioner.pending_kicks AS kick
+ USING unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS done (username, generation)
+ WHERE kick.node_id = %(node_id)s AND kick.username = done.username
+   AND kick.generation = done.generation AND kick.confirmed_at IS NOT NULL;
+
+-- name: kick_next
+SELECT least(
+           (SELECT min(due_at) FROM provisioner.pending_kicks WHERE node_id = %(node_id)s),
+           (SELECT due_at FROM provisioner.pending_reloads WHERE node_id = %(node_id)s)
+       ) AS due_at, now() AS now;
+
+-- name: bindings_erase
+-- Kamailio writes bindings to its table in the background; a row left behind would bring a
+-- binding back when the node restarts.
+DELETE FROM kamailio.location
+ WHERE username = ANY (%(usernames)s)
+   AND domain = (SELECT realm FROM provisioner.installation);
+
+-- name: binding_erase
+DELETE FROM kamailio.location WHERE ruid = %(ruid)s;
+
+-- name: reload_due
+SELECT generation FROM provisioner.pending_reloads
+ WHERE node_id = %(node_id)s AND due_at <= now();
+
+-- name: reload_pending
+SELECT FROM provisioner.pending_reloads WHERE node_id = %(node_id)s;
+
+-- name: reload_postpone
+UPDATE provisioner.pending_reloads
+   SET due_at = now() + make_interval(secs => %(seconds)s)
+ WHERE node_id = %(node_id)s;
+
+-- name: reload_finish
+DELETE FROM provisioner.pending_reloads
+ WHERE node_id = %(node_id)s AND generation = %(generation)s;
+
+-- name: restricted_usernames
+-- The accounts that may register from CloudFire's networks only.
+SELECT credentials.username
+  FROM provisioner.sip_accounts AS account
+  JOIN provisioner.credentials ON credentials.account_id = account.id
+ WHERE account.state <> 'disabled'
+   AND (account.cloudfire_only OR account.state = 'linked_to_teams')
+   AND credentials.username = ANY (%(usernames)s);
+
+-- name: cloudfire_cidrs
+SELECT network_cidrs.cidr::text AS cidr
+  FROM provisioner.network_cidrs
+  JOIN provisioner.networks ON networks.id = network_cidrs.network_id
+ WHERE networks.name = 'cloudfire';
+
+-- name: allowlist_desired
+-- What a node ought to hold in memory of the groups that are ours.
+SELECT grp, ip_addr, mask FROM kamailio.address
+ WHERE grp IN (SELECT source_group FROM provisioner.networks);
+
+-- name: own_groups
+SELECT source_group FROM provisioner.networks;
+
+-- name: bindings_unwanted
+-- Of the usernames that have bindings, those that may have none: their account is disabled or
+-- gone. A username of the operator's own rows is not ours to judge.
+SELECT bound.username, coalesce(account.id, 0) AS account_id,
+       CASE WHEN account.id IS NULL THEN 'no such account' ELSE 'account is disabled' END AS reason
+  FROM unnest(%(usernames)s::text[]) AS bound (username)
+  LEFT JOIN provisioner.credentials ON credentials.username = bound.username
+  LEFT JOIN provisioner.sip_accounts AS account ON account.id = credentials.account_id
+ WHERE (account.id IS NULL OR account.state = 'disabled')
+   AND NOT EXISTS (
+       SELECT FROM kamailio.subscriber AS foreign_row
+        WHERE foreign_row.username = bound.username AND foreign_row.account_id IS NULL)
+   AND NOT EXISTS (
+       SELECT FROM provisioner.pending_kicks AS kick
+        WHERE kick.node_id = %(node_id)s AND kick.username = bound.username);
+
+-- name: subscriber_differences
+-- Our rows of Kamailio's subscriber table against the rows that ought to exist.
+SELECT coalesce(desired.account_id, present.account_id) AS account_id,
+       coalesce(desired.username, present.username) AS username,
+       present.id AS row_id,
+       CASE WHEN desired.account_id IS NULL THEN 'delete'
+            WHEN present.id IS NULL THEN 'insert'
+            ELSE 'update'
+       END AS action,
+       array_remove(ARRAY[
+           CASE WHEN present.password <> desired.password THEN 'password' END,
+           CASE WHEN present.ha1b <> desired.ha1b THEN 'ha1b' END,
+           CASE WHEN present.ha1 <> desired.ha1 THEN 'ha1' END,
+           CASE WHEN present.ha1_sha256 <> desired.ha1_sha256 THEN 'ha1_sha256' END,
+           CASE WHEN present.registration_allowed <> desired.registration_allowed
+                THEN 'registration_allowed' END,
+           CASE WHEN present.channels <> desired.channels THEN 'channels' END,
+           CASE WHEN present.source_group <> desired.source_group THEN 'source_group' END
+       ], NULL) AS columns
+  FROM provisioner.desired_subscriber AS desired
+  FULL JOIN (SELECT * FROM kamailio.subscriber WHERE account_id IS NOT NULL) AS present
+    ON (present.account_id, present.username, present.domain)
+     = (desired.account_id, desired.username, desired.domain)
+ WHERE desired.account_id IS NULL OR present.id IS NULL
+    OR (present.password, present.ha1b, present.ha1, present.ha1_sha256,
+        present.registration_allowed, present.channels, present.source_group)
+    <> (desired.password, desired.ha1b, desired.ha1, desired.ha1_sha256,
+        desired.registration_allowed, desired.channels, desired.source_group)
+ ORDER BY action, username;
+
+-- name: address_differences
+SELECT coalesce(desired.ip_addr, present.ip_addr) || '/' || coalesce(desired.mask, present.mask)
+           AS cidr,
+       CASE WHEN desired.network_id IS NULL THEN 'delete'
+            WHEN present.id IS NULL THEN 'insert'
+            ELSE 'update'
+       END AS action
+  FROM provisioner.desired_address AS desired
+  FULL JOIN (SELECT * FROM kamailio.address WHERE network_id IS NOT NULL) AS present
+    ON (present.network_id, present.grp, present.ip_addr, present.mask, present.port)
+     = (desired.network_id, desired.grp, desired.ip_addr, desired.mask, desired.port)
+ WHERE desired.network_id IS NULL OR present.id IS NULL
+    OR present.tag IS DISTINCT FROM desired.tag
+ ORDER BY action, cidr;
+
+-- name: rows_present
+SELECT (SELECT count(*) FROM kamailio.subscriber WHERE account_id IS NOT NULL) AS subscriber,
+       (SELECT count(*) FROM kamailio.address WHERE network_id IS NOT NULL) AS address;
+
+-- name: subscriber_erase_unwanted
+-- Removes an account's rows other than the one that ought to exist.
+DELETE FROM kamailio.subscriber AS present
+ WHERE present.account_id = %(account_id)s
+   AND NOT EXISTS (
+       SELECT FROM provisioner.desired_subscriber AS desired
+        WHERE (desired.account_id, desired.username, desired.domain)
+            = (present.account_id, present.username, present.domain));
+
+-- name: comparison_lock
+SELECT pg_try_advisory_xact_lock(hashtext('provisioner comparison')) AS locked;
+
+-- name: account_lock
+SELECT id FROM provisioner.sip_accounts WHERE id = %(account_id)s FOR UPDATE;
+
+-- name: repair_insert
+INSERT INTO provisioner.repairs (node_id, target, action, key, detail)
+VALUES (%(node_id)s, %(target)s, %(action)s, %(key)s, %(detail)s);

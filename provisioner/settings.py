@@ -1,0 +1,90 @@
+"""Typed settings from a mapping of strings; nothing else in the service reads the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from provisioner.errors import SettingInvalid
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one process needs to know about its surroundings. Secrets do not show in `repr`."""
+
+    database_url: str = field(repr=False)
+    database_admin_url: str = field(repr=False)
+    provisioner_db_password: str = field(repr=False)
+    kamailio_db_password: str = field(repr=False)
+    rpc_token: str = field(repr=False)
+    nodes: Mapping[str, str]
+    sip_realm: str
+    sip_address: str
+    sip_port: int
+    sip_transports: tuple[str, ...]
+    http_address: str
+    http_port: int
+    sync_interval: float  # seconds between two full comparisons
+    delete_share: float  # share of rows (0 to 1) that a comparison may delete at once
+    delete_floor: int  # rows that it may delete whatever their share
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingInvalid: a value is not of its kind; names the variable and the rule.
+    """
+    read = _Reader(os.environ if environ is None else environ)
+    return Settings(
+        database_url=read.text("DATABASE_URL", ""),
+        database_admin_url=read.text("DATABASE_ADMIN_URL", ""),
+        provisioner_db_password=read.text("PROVISIONER_DB_PASSWORD", ""),
+        kamailio_db_password=read.text("KAMAILIO_DB_PASSWORD", ""),
+        rpc_token=read.text("KAMAILIO_RPC_TOKEN", ""),
+        nodes=read.nodes("KAMAILIO_NODES"),
+        sip_realm=read.text("SIP_REALM", "talkytime.test"),
+        sip_address=read.text("SIP_ADDRESS", "127.0.0.1"),
+        sip_port=read.port("SIP_PORT", 5060),
+        sip_transports=tuple(read.text("SIP_TRANSPORTS", "udp,tcp").split(",")),
+        http_address=read.text("HTTP_ADDRESS", "127.0.0.1"),
+        http_port=read.port("HTTP_PORT", 8080),
+        sync_interval=read.number("SYNC_INTERVAL", 60.0, above=0.0),
+        delete_share=read.number("SYNC_DELETE_SHARE", 0.2, above=0.0),
+        delete_floor=int(read.number("SYNC_DELETE_FLOOR", 50, above=-1)),
+    )
+
+
+class _Reader:
+    """Turns strings into values, and their faults into one clear sentence each."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name, default)
+
+    def number(self, name: str, default: float, *, above: float) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingInvalid(name, "must be a number") from None
+        if not number > above:
+            raise SettingInvalid(name, f"must be more than {above:g}")
+        return number
+
+    def port(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
+            raise SettingInvalid(name, "must be a port number from 1 to 65535")
+        return int(value)
+
+    def nodes(self, name: str) -> dict[str, str]:
+        """Read `name=url` pairs, separated by commas."""
+        nodes = {}
+        for pair in filter(None, self.text(name, "").split(",")):
+            node, equals, url = pair.strip().partition("=")
+            if not (node and equals and url.startswith("http://")):
+                raise SettingInvalid(name, "must be like node1=http://host:port/rpc,node2=…")
+            nodes[node] = url
+        return nodes

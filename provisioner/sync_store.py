@@ -1,0 +1,224 @@
+"""What the worker reads and writes: one function a query, as in `store`."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from provisioner.db import Connection, one, rows, run
+from provisioner.model import Node
+from provisioner.queries import SYNC
+from provisioner.reconcile import Repair
+
+
+@dataclass(frozen=True)
+class Kick:
+    """Work for one node about one username, and what decides it now.
+
+    `confirmed` is True where the node has done it once and a second look is due.
+    """
+
+    username: str
+    account_id: int
+    generation: int
+    drop_all: bool
+    confirmed: bool
+    may_register: bool
+    restricted: bool
+
+
+def nodes(connection: Connection) -> list[Node]:
+    """List the nodes with how much each has yet to confirm."""
+    return [Node.from_row(row) for row in rows(connection, SYNC["nodes"])]
+
+
+def save_node(connection: Connection, name: str, rpc_url: str) -> None:
+    """Make a node known, or its address what it is now."""
+    run(connection, SYNC["node_upsert"], name=name, rpc_url=rpc_url)
+
+
+def delete_node(connection: Connection, name: str) -> bool:
+    """Forget a node and its pending work; False where there is none of that name."""
+    return run(connection, SYNC["node_delete"], name=name) == 1
+
+
+def lock_node(connection: Connection, node_id: int) -> bool:
+    """Claim a node for this session; False where another session has it."""
+    row = one(connection, SYNC["node_lock"], node_id=node_id)
+    return bool(row and row["locked"])
+
+
+def node(connection: Connection, name: str) -> Node | None:
+    """Find a node by its name."""
+    return next((node for node in nodes(connection) if node.name == name), None)
+
+
+def node_seen(connection: Connection, node_id: int, state: str, started_at: datetime) -> bool:
+    """Record that a node answered; False where it is no longer known."""
+    parameters = {"node_id": node_id, "state": state, "started_at": started_at}
+    return run(connection, SYNC["node_seen"], **parameters) == 1
+
+
+def node_away(connection: Connection, node_id: int, error: str) -> None:
+    """Record that a node does not answer."""
+    run(connection, SYNC["node_away"], node_id=node_id, error=error)
+
+
+def node_failing(connection: Connection, node_id: int, error: str) -> None:
+    """Record that a node answers, but not as it should."""
+    run(connection, SYNC["node_failing"], node_id=node_id, error=error)
+
+
+def node_compared(connection: Connection, node_id: int, error: str | None) -> None:
+    """Record that a node has been compared with the desired state, and what was in the way."""
+    run(connection, SYNC["node_compared"], node_id=node_id, error=error)
+
+
+def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
+    """List work that is due, oldest first."""
+    return [
+        Kick(**row) for row in rows(connection, SYNC["kicks_due"], node_id=node_id, limit=limit)
+    ]
+
+
+def confirm_kicks(
+    connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
+) -> None:
+    """Note that a node did its work; a second look is due `again_after` seconds from now."""
+    account_ids = [kick.account_id for kick in kicks]
+    run(connection, SYNC["accounts_lock"], account_ids=account_ids)
+    run(
+        connection,
+        SYNC["kicks_confirm"],
+        node_id=node_id,
+        again_after=again_after,
+        **_done(kicks),
+    )
+    run(connection, SYNC["accounts_converged"], account_ids=account_ids)
+
+
+def finish_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> None:
+    """Delete work that a node did twice."""
+    run(connection, SYNC["kicks_finish"], node_id=node_id, **_done(kicks))
+
+
+def _done(kicks: Sequence[Kick]) -> dict[str, list[Any]]:
+    return {
+        "usernames": [kick.username for kick in kicks],
+        "generations": [kick.generation for kick in kicks],
+    }
+
+
+def seconds_to_next_work(connection: Connection, node_id: int) -> float | None:
+    """Return how long until a node's next work is due; None where there is none."""
+    row = one(connection, SYNC["kick_next"], node_id=node_id)
+    if row is None or row["due_at"] is None:
+        return None
+    return max(0.0, float((row["due_at"] - row["now"]).total_seconds()))
+
+
+def erase_bindings(connection: Connection, usernames: Sequence[str]) -> None:
+    """Delete the stored rows of bindings that a node has dropped from its memory."""
+    run(connection, SYNC["bindings_erase"], usernames=list(usernames))
+
+
+def erase_binding(connection: Connection, ruid: str) -> None:
+    """Delete the stored row of one binding."""
+    run(connection, SYNC["binding_erase"], ruid=ruid)
+
+
+def reload_due(connection: Connection, node_id: int) -> int | None:
+    """Return the generation of the allowlists that a node has to load now, if any."""
+    row = one(connection, SYNC["reload_due"], node_id=node_id)
+    return int(row["generation"]) if row else None
+
+
+def reload_pending(connection: Connection, node_id: int) -> bool:
+    """Say whether a node has yet to load the allowlists."""
+    return one(connection, SYNC["reload_pending"], node_id=node_id) is not None
+
+
+def postpone_reload(connection: Connection, node_id: int, seconds: float) -> None:
+    """Try a node's reload again later."""
+    run(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
+
+
+def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
+    """Note that a node holds the allowlists of a generation."""
+    run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+
+
+def restricted_usernames(connection: Connection, usernames: Collection[str]) -> list[str]:
+    """Pick the usernames that may register from CloudFire's networks only."""
+    found = rows(connection, SYNC["restricted_usernames"], usernames=list(usernames))
+    return [str(row["username"]) for row in found]
+
+
+def cloudfire_cidrs(connection: Connection) -> list[str]:
+    """List CloudFire's networks."""
+    return [str(row["cidr"]) for row in rows(connection, SYNC["cloudfire_cidrs"])]
+
+
+def allowlist_rows(connection: Connection) -> list[DictRow]:
+    """List the rows of Kamailio's address table in our groups: grp, ip_addr, mask."""
+    return rows(connection, SYNC["allowlist_desired"])
+
+
+def own_groups(connection: Connection) -> set[int]:
+    """Return the groups of Kamailio's address table that our networks have."""
+    return {int(row["source_group"]) for row in rows(connection, SYNC["own_groups"])}
+
+
+def unwanted_bindings(
+    connection: Connection, node_id: int, usernames: Collection[str]
+) -> list[DictRow]:
+    """Pick the usernames that may have no binding: username, account_id, reason."""
+    return rows(connection, SYNC["bindings_unwanted"], node_id=node_id, usernames=list(usernames))
+
+
+def subscriber_differences(connection: Connection) -> list[DictRow]:
+    """Subtract Kamailio's subscriber rows from those that ought to exist."""
+    return rows(connection, SYNC["subscriber_differences"])
+
+
+def address_differences(connection: Connection) -> list[DictRow]:
+    """Subtract Kamailio's address rows from those that ought to exist."""
+    return rows(connection, SYNC["address_differences"])
+
+
+def rows_present(connection: Connection) -> DictRow:
+    """Count our rows in Kamailio's tables: subscriber, address."""
+    row = one(connection, SYNC["rows_present"])
+    assert row is not None  # noqa: S101 - it counts
+    return row
+
+
+def claim_comparison(connection: Connection) -> bool:
+    """Claim the tables' comparison until the transaction ends; False where another has it."""
+    row = one(connection, SYNC["comparison_lock"])
+    return bool(row and row["locked"])
+
+
+def lock_account(connection: Connection, account_id: int) -> None:
+    """Wait for all other changes of an account, if it exists."""
+    run(connection, SYNC["account_lock"], account_id=account_id)
+
+
+def erase_unwanted_subscriber(connection: Connection, account_id: int) -> None:
+    """Delete an account's rows of Kamailio's table that ought not to exist."""
+    run(connection, SYNC["subscriber_erase_unwanted"], account_id=account_id)
+
+
+def record_repair(connection: Connection, repair: Repair) -> None:
+    """Record what a comparison puts right."""
+    run(
+        connection,
+        SYNC["repair_insert"],
+        node_id=repair.node_id,
+        target=repair.target,
+        action=repair.action,
+        key=repair.key,
+        detail=repair.detail,
+    )
