@@ -50,18 +50,7 @@ def plan_node(
 ) -> tuple[list[Repair], dict[Target, int]]:
     """Plan what to put right in a node's memory; also count its AORs."""
     usernames = bound_usernames(connection, kamailio)
-    plan = [
-        Repair(
-            Target.BINDING,
-            Action.DELETE,
-            row["username"],
-            row["reason"],
-            account_id=row["account_id"],
-            node_id=node.id,
-            drop_all=True,
-        )
-        for row in sync_store.unwanted_bindings(connection, node.id, usernames)
-    ]
+    plan = _bindings_unwanted(connection, node, kamailio, usernames)
     plan += _bindings_outside(connection, node, kamailio, usernames)
     if not sync_store.reload_pending(connection, node.id):
         repair = reconcile.allowlist_repair(
@@ -132,6 +121,26 @@ def bound_usernames(connection: Connection, kamailio: KamailioNode) -> list[str]
     """List the usernames of our realm that have bindings on a node."""
     suffix = aor_of("", store.realm(connection))
     return [aor.removesuffix(suffix) for aor in kamailio.aors() if aor.endswith(suffix)]
+
+
+def _bindings_unwanted(
+    connection: Connection, node: Node, kamailio: KamailioNode, usernames: Sequence[str]
+) -> list[Repair]:
+    """Find bindings of accounts that are disabled or gone."""
+    realm = store.realm(connection)
+    return [
+        Repair(
+            Target.BINDING,
+            Action.DELETE,
+            row["username"],
+            row["reason"],
+            account_id=row["account_id"],
+            node_id=node.id,
+            drop_all=True,
+        )
+        for row in sync_store.unwanted_bindings(connection, node.id, usernames)
+        if kamailio.bindings(aor_of(row["username"], realm))
+    ]
 
 
 def _bindings_outside(

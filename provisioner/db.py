@@ -39,15 +39,19 @@ _UNAVAILABLE = (
 )
 
 
-def connect(url: str, *, autocommit: bool = False) -> Connection:
-    """Open one connection of its own, whose rows are dictionaries.
+def connect(url: str, *, autocommit: bool = False, name: str = "provisioner") -> Connection:
+    """Open one connection of its own, whose rows are dictionaries. PostgreSQL shows its `name`.
 
     Raises:
         DatabaseUnavailable: PostgreSQL cannot be reached.
     """
     with translated_errors():
         return psycopg.connect(
-            url, autocommit=autocommit, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT
+            url,
+            autocommit=autocommit,
+            row_factory=dict_row,
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name=name,
         )
 
 
@@ -59,7 +63,11 @@ class Database:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection[DictRow],
-            kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT},
+            kwargs={
+                "row_factory": dict_row,
+                "connect_timeout": CONNECT_TIMEOUT,
+                "application_name": "provisioner serve",
+            },
             min_size=1,
             max_size=size,
             timeout=POOL_TIMEOUT,

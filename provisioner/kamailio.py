@@ -13,6 +13,7 @@ from provisioner.errors import NodeUnavailable, RpcFailed
 
 TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
+_MISSING = ("not found", "not found in location table", "has no contacts")
 NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 
@@ -102,7 +103,10 @@ class KamailioNode:
         return [Binding.from_rpc(item["Contact"], now) for item in found["Contacts"]]
 
     def aors(self) -> Iterator[str]:
-        """List the AORs that have bindings, as `user@domain` (ul.dump brief)."""
+        """List the AORs that have, or a moment ago had, bindings, as `user@domain` (ul.dump brief).
+
+        One whose bindings were dropped stays until usrloc's timer runs.
+        """
         for domain in self.call("ul.dump", "brief")["Domains"]:
             for aor in domain["Domain"]["AoRs"]:
                 yield aor["AoR"]
@@ -132,7 +136,7 @@ class KamailioNode:
         try:
             return self.call(method, *parameters)
         except RpcFailed as error:
-            if "not found" in error.message:
+            if error.message.endswith(_MISSING):
                 return None
             raise
 

@@ -58,7 +58,8 @@ class Worker:
 
     def _listen(self) -> None:
         """Wake the nodes' threads when there is work, and start one for each node."""
-        with db.connect(self._settings.database_url, autocommit=True) as connection:
+        url = self._settings.database_url
+        with db.connect(url, autocommit=True, name="provisioner worker") as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
             for name, url in self._settings.nodes.items():
                 sync_store.save_node(connection, name, url)
@@ -91,7 +92,8 @@ class Worker:
 
     def _watch(self, name: str) -> None:
         """Make a node obey for as long as it answers and this session holds its lock."""
-        with db.connect(self._settings.database_url, autocommit=True) as connection:
+        url = self._settings.database_url
+        with db.connect(url, autocommit=True, name=f"provisioner node {name}") as connection:
             node = sync_store.node(connection, name)
             if node is None or not sync_store.lock_node(connection, node.id):
                 return

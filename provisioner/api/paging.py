@@ -1,6 +1,6 @@
 """Lists a page at a time, by an opaque cursor and a `Link` header (RFC 8288)."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ def cursor() -> str:
     """
     text = request.args.get("cursor", "")
     try:
-        return urlsafe_b64decode(text.encode("ascii")).decode("ascii")
+        return b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
     except (NotBase64, UnicodeError):
         raise InvalidInput("cursor", "must be the cursor of an earlier page") from None
 

@@ -1,0 +1,117 @@
+"""A migrated database of its own for each test, and the application on it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from psycopg import sql
+from werkzeug.test import TestResponse
+
+from provisioner import db
+from provisioner.api.context import Services
+from provisioner.app import create_app
+from provisioner.credentials import new_token, token_digest
+from provisioner.migrate import migrate
+from provisioner.settings import Settings, load_settings
+from provisioner.stack.stack import Stack
+from provisioner.store import insert_token
+
+NUMBER = "+390612345678"
+OTHER_NUMBER = "+390612345679"
+
+
+def settings_of(stack: Stack, name: str) -> Settings:
+    """Point the stack's settings at another database of its cluster."""
+    environ = dict(stack.environ)
+    for variable, url in (
+        ("DATABASE_URL", stack.database_url),
+        ("DATABASE_ADMIN_URL", stack.database_admin_url),
+    ):
+        environ[variable] = url.rpartition("/")[0] + f"/{name}"
+    return load_settings(environ)
+
+
+def administer(stack: Stack, statement: str, *names: str) -> None:
+    """Run a statement on the cluster as its superuser."""
+    with psycopg.connect(stack.database_admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def template(stack: Stack) -> str:
+    """The name of a migrated database that tests copy."""
+    administer(stack, "CREATE DATABASE {}", "template_migrated")
+    migrate(settings_of(stack, "template_migrated"))
+    return "template_migrated"
+
+
+@pytest.fixture
+def settings(stack: Stack, template: str) -> Iterator[Settings]:
+    """Settings of a fresh, migrated database."""
+    name = f"test_{token_hex(6)}"
+    administer(stack, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    settings = settings_of(stack, name)
+    migrate(settings)  # a copy does not have the rights that were given on the database itself
+    yield settings
+    administer(stack, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def admin(settings: Settings) -> Iterator[db.Connection]:
+    """A superuser's connection to the test's database."""
+    with db.connect(settings.database_admin_url, autocommit=True) as connection:
+        yield connection
+
+
+@dataclass
+class Client:
+    """The API without a network between."""
+
+    http: FlaskClient
+    token: str
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        """Send a request with the Admin's token; header names with `_` for `-`."""
+        sent = {"Authorization": f"Bearer {self.token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.open(f"/api/v1{path}", method=method, json=body, headers=sent)
+
+    def new_number(self, number: str = NUMBER, state: str = "active") -> str:
+        """Create a number."""
+        assert self("POST", "/numbers", {"number": number, "state": state}).status_code == 201
+        return number
+
+    def new_account(self, number: str = NUMBER, **fields: Any) -> Any:
+        """Create a number and an account on it."""
+        self.new_number(number)
+        body = {"name": f"Line {number}", "main_number": number, "voice_channels": 2} | fields
+        answer = self("POST", "/sip-accounts", body)
+        assert answer.status_code == 201, answer.json
+        return answer.json
+
+
+@pytest.fixture
+def client(settings: Settings, admin: db.Connection) -> Iterator[Client]:
+    """The application on the test's database, called with a valid token."""
+    token = new_token()
+    insert_token(admin, "test", "admin", token_digest(token))
+    app = create_app(settings)
+    yield Client(app.test_client(), token)
+    services = app.extensions["provisioner"]
+    assert isinstance(services, Services)
+    services.database.close()
+
+
+@pytest.fixture
+def node(admin: db.Connection) -> int:
+    """A known Kamailio node that never answers; its id."""
+    row = admin.execute(
+        "INSERT INTO provisioner.nodes (name, rpc_url) VALUES ('away', 'http://127.0.0.1:9/rpc')"
+        " RETURNING id"
+    ).fetchone()
+    assert row
+    return int(row["id"])

@@ -1,0 +1,360 @@
+"""Crashes, restarts and edits by hand: work is repeated, never lost, and what differs is mended.
+
+These tests stop and kill parts of the stack, so each puts back what it took.
+"""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from provisioner.kamailio import KamailioNode
+from provisioner.stack.processes import Process
+from provisioner.stack.stack import Stack
+from tests.sip.clients import Credentials, Sipp, Wire
+from tests.system import Line, System, eventually
+
+pytestmark = pytest.mark.native
+
+Database = psycopg.Connection[dict[str, Any]]
+
+
+@pytest.fixture
+def database(stack: Stack) -> Iterator[Database]:
+    """The stack's database, as its superuser."""
+    url = stack.database_admin_url
+    with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def kamailio(stack: Stack) -> Iterator[KamailioNode]:
+    """The node's own interface, for what an operator might do by hand."""
+    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def line(system: System) -> Line:
+    """An enabled account with a phone that has registered."""
+    line = system.new_line()
+    assert register(system, line) == 200
+    return line
+
+
+def register(system: System, line: Line, credentials: Credentials | None = None) -> int:
+    """Register a phone on the internet; the status that it was told."""
+    place = system.internet
+    return Sipp(place.registrar, credentials or line.credentials, place.client).register().status
+
+
+@contextmanager
+def stopped(process: Process, *, kill: bool = False) -> Iterator[None]:
+    """Do without a process for a while."""
+    process.kill() if kill else process.stop()
+    try:
+        yield
+    finally:
+        process.start()
+        process.wait_ready()
+
+
+def converged(system: System) -> Any:
+    """Wait until the node is up and has nothing left to do."""
+
+    def look() -> bool:
+        (node,) = system.api.get("/nodes").expect(200)["items"]
+        return bool(node["converged"])
+
+    return eventually(look)
+
+
+# The worker.
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_what_was_changed_without_a_worker_is_done_when_it_returns(
+    system: System, stack: Stack, line: Line, kill: bool
+) -> None:
+    with stopped(stack.worker, kill=kill):
+        answer = line.api.post(f"{line.path}/disable", wait=0.2).expect(202)
+        assert answer["convergence"]["pending_nodes"] == ["node1"]
+        assert register(system, line) == 403
+        assert line.bindings()
+    eventually(lambda: line.bindings() == [])
+    assert eventually(lambda: line.read()["convergence"]["converged"])
+
+
+def test_a_node_has_one_worker_and_another_takes_over(
+    system: System, stack: Stack, line: Line, database: Database
+) -> None:
+    def holder() -> Any:
+        return database.execute(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+        ).fetchall()
+
+    command = [".venv/bin/provisioner", "worker"]
+    second = subprocess.Popen(command, env=stack.environ, stderr=subprocess.DEVNULL)
+    try:
+        workers = (
+            "SELECT count(*) AS n FROM pg_stat_activity"
+            " WHERE application_name = 'provisioner worker'"
+        )
+        eventually(lambda: database.execute(workers.encode()).fetchall() == [{"n": 2}])
+        (first_holder,) = holder()
+        stack.worker.kill()
+        eventually(lambda: holder() and holder() != [first_holder])
+        line.disable()
+        assert line.bindings() == []
+    finally:
+        second.terminate()
+        second.wait()
+        stack.worker.start()
+        stack.worker.wait_ready()
+
+
+def test_a_register_in_flight_while_the_account_is_disabled_leaves_no_binding(
+    system: System, database: Database
+) -> None:
+    """The query has read "enabled", the kick has passed, and only then the binding is saved."""
+    line = system.new_line()
+    with slow_credentials(database):
+        statuses: list[int] = []
+        phone = threading.Thread(target=lambda: statuses.append(register(system, line)))
+        phone.start()
+        eventually(lambda: asked(database))
+        line.disable()
+        phone.join()
+    assert statuses == [503]
+    assert line.bindings() == []
+
+
+@contextmanager
+def slow_credentials(database: Database) -> Iterator[None]:
+    """Let Kamailio's credentials query return half a second after it has read."""
+    row = database.execute(
+        "SELECT pg_get_functiondef('kamailio.cred'::regproc) AS definition"
+    ).fetchone()
+    assert row
+    slow = row["definition"].replace("    IF NOT FOUND", "    PERFORM pg_sleep(0.5); IF NOT FOUND")
+    slow = slow.replace("IF NOT FOUND", "IF false", 1)
+    database.execute(slow.encode())
+    try:
+        yield
+    finally:
+        database.execute(row["definition"].encode())
+
+
+def asked(database: Database) -> bool:
+    """Say whether Kamailio is waiting in the slow query."""
+    return bool(
+        database.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE usename = 'kamailio' AND wait_event = 'PgSleep'"
+        ).fetchone()
+    )
+
+
+def test_a_phone_that_registers_right_after_rotation_stays(
+    system: System, line: Line, database: Database
+) -> None:
+    """The second look, a second later, must not drop what the new password has bound."""
+    answer = line.api.post(f"{line.path}/credentials", wait=10).expect(200)
+    shown = answer["credentials"]
+    new = Credentials(shown["username"], shown["password"], shown["realm"])
+    assert register(system, line, new) == 200
+    username = line.credentials.username
+    query = "SELECT 1 FROM provisioner.pending_kicks WHERE username = %s"
+    assert database.execute(query, [username]).fetchone() is not None
+    eventually(lambda: database.execute(query, [username]).fetchone() is None)
+    assert len(line.bindings()) == 1
+
+
+# Kamailio.
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_a_node_that_was_away_is_caught_up_when_it_returns(
+    system: System, stack: Stack, line: Line, database: Database, kill: bool
+) -> None:
+    """Its binding was stored, so a restart alone would bring it back."""
+    stored = "SELECT 1 FROM kamailio.location WHERE username = %s"
+    eventually(lambda: database.execute(stored, [line.credentials.username]).fetchone(), within=20)
+    with stopped(stack.kamailio, kill=kill):
+        answer = line.api.post(f"{line.path}/disable", wait=0.2).expect(202)
+        assert answer["state"] == "disabled"
+        eventually(lambda: system.api.get("/nodes").json["items"][0]["state"] == "away")
+        assert system.api.get("/nodes").json["items"][0]["last_error"]
+        listed = line.api.get(f"{line.path}/registrations").expect(200)
+        assert listed["unavailable_nodes"] == ["node1"]
+    converged(system)
+    assert line.bindings() == []
+    assert database.execute(stored, [line.credentials.username]).fetchone() is None
+    assert register(system, line) == 403
+
+
+def test_a_dropped_binding_does_not_come_back_after_a_crash(
+    system: System, stack: Stack, line: Line, database: Database
+) -> None:
+    stored = "SELECT 1 FROM kamailio.location WHERE username = %s"
+    eventually(lambda: database.execute(stored, [line.credentials.username]).fetchone(), within=20)
+    line.disable()
+    with stopped(stack.kamailio, kill=True):
+        pass
+    converged(system)
+    assert line.bindings() == []
+
+
+def test_bindings_survive_a_restart(system: System, stack: Stack, line: Line) -> None:
+    with stopped(stack.kamailio):
+        pass
+    converged(system)
+    assert len(line.bindings()) == 1
+
+
+# PostgreSQL.
+
+
+def test_without_the_database_phones_are_told_to_try_again(
+    system: System, stack: Stack, line: Line
+) -> None:
+    with stopped(stack.postgres):
+        with Wire(system.internet.registrar, system.internet.client, timeout=10) as wire:
+            answer = wire.register(line.credentials).response
+            assert answer
+            assert answer.start_line == "SIP/2.0 503 Service Unavailable"
+            assert answer.header("Retry-After")
+        refused = line.api.get(line.path)
+        assert refused.status == 503
+        assert refused.headers["Retry-After"]
+        assert refused.json["type"].endswith(":database-unavailable")
+    eventually(lambda: register(system, line) == 200)
+    assert eventually(lambda: system.api.get(line.path).status == 200)
+    converged(system)
+    line.disable()
+    assert line.bindings() == []
+
+
+# Edits by hand.
+
+
+def test_an_account_that_was_enabled_by_hand_is_disabled_again(
+    system: System, database: Database
+) -> None:
+    line = system.new_line(enabled=False)
+    database.execute(
+        "UPDATE kamailio.subscriber SET registration_allowed = true WHERE account_id = %s",
+        [line.id],
+    )
+    register(system, line)
+    eventually(lambda: register(system, line) == 403)
+    eventually(lambda: line.bindings() == [])
+
+
+def test_a_binding_that_was_added_by_hand_is_dropped(
+    system: System, kamailio: KamailioNode
+) -> None:
+    line = system.new_line(enabled=False)
+    aor = f"{line.credentials.username}@{system.realm}"
+    contact = "sip:intruder@127.0.20.9:5060"
+    kamailio.call("ul.add", "location", aor, contact, 300, 1.0, "", 0, 0, 0)
+    assert line.bindings()
+    eventually(lambda: line.bindings() == [])
+
+
+def test_a_binding_of_the_operators_own_row_stays(
+    system: System, database: Database, kamailio: KamailioNode
+) -> None:
+    aor = f"39999@{system.realm}"
+    database.execute(
+        "INSERT INTO kamailio.subscriber (username, domain, ha1)"
+        " VALUES ('39999', 'talkytime.test', md5('39999:talkytime.test:secret'))"
+    )
+    try:
+        own = Credentials("39999", "secret", system.realm)
+        place = system.internet
+        assert Sipp(place.registrar, own, place.client).register().accepted
+        before = compared_at(system)
+        eventually(lambda: compared_at(system) > before)
+        assert len(kamailio.bindings(aor)) == 1
+    finally:
+        kamailio.drop_bindings(aor)
+        database.execute("DELETE FROM kamailio.subscriber WHERE username = '39999'")
+
+
+def compared_at(system: System) -> str:
+    return str(system.api.get("/nodes").expect(200)["items"][0]["last_compared_at"])
+
+
+def test_an_allowlist_that_was_edited_by_hand_is_loaded_again(
+    system: System, database: Database, kamailio: KamailioNode
+) -> None:
+    line = system.new_line(cloudfire_only=True)
+    opened = (1, "127.0.20.0/24")
+    database.execute("UPDATE kamailio.address SET ip_addr = '127.0.20.0' WHERE network_id = 1")
+    eventually(lambda: try_reload(kamailio) or opened in kamailio.allowlist())
+    eventually(lambda: kamailio.allowlist() == {(1, system.cloudfire_cidr)})
+    assert register(system, line) == 403
+
+
+def try_reload(kamailio: KamailioNode) -> None:
+    """Do by hand what the worker does; it may be the faster one."""
+    from provisioner.errors import RpcFailed
+
+    try:
+        kamailio.reload_allowlists()
+    except RpcFailed:
+        return
+
+
+# `provisioner sync`.
+
+
+def sync(stack: Stack, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [".venv/bin/provisioner", "sync", *options],
+        env=stack.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_sync_prints_the_plan_and_applies_it_when_told(
+    system: System, stack: Stack, database: Database
+) -> None:
+    line = system.new_line()
+    username = line.credentials.username
+    with stopped(stack.worker):
+        assert sync(stack).stdout == "nothing to repair\n"
+        database.execute("DELETE FROM kamailio.subscriber WHERE account_id = %s", [line.id])
+        planned = f"insert subscriber {username}  (account {line.id})\n"
+        assert sync(stack).stdout == f"{planned}1 to repair; run again with --apply\n"
+        assert register(system, line) == 401
+        assert sync(stack, "--apply").stdout == f"{planned}1 repaired\n"
+        assert register(system, line) == 200
+        assert sync(stack).stdout == "nothing to repair\n"
+
+
+def test_sync_refuses_a_dangerous_plan_until_forced(
+    system: System, stack: Stack, database: Database
+) -> None:
+    system.new_line()
+    with stopped(stack.worker):
+        database.execute(
+            "INSERT INTO kamailio.subscriber (account_id, username, domain)"
+            " VALUES (900001, '39900001', 'talkytime.test'), (900002, '39900002', 'talkytime.test')"
+        )
+        limits = {"SYNC_DELETE_SHARE": "0.001", "SYNC_DELETE_FLOOR": "1"}
+        refused = sync(stack, "--apply", **limits)
+        assert refused.returncode == 1
+        assert "would delete 2 of" in refused.stderr
+        rows = "SELECT count(*) AS n FROM kamailio.subscriber WHERE account_id > 900000"
+        assert database.execute(rows.encode()).fetchall() == [{"n": 2}]
+        assert sync(stack, "--apply", "--force", **limits).returncode == 0
+        assert database.execute(rows.encode()).fetchall() == [{"n": 0}]

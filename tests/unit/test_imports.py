@@ -1,0 +1,67 @@
+"""Imports run one way, so that a module can be understood from those below it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "provisioner"
+
+# Lowest first: a module imports from lower layers only, or from its own where it must.
+LAYERS = [
+    ["settings", "errors", "model", "credentials"],
+    ["reconcile"],
+    ["db", "queries"],
+    ["store", "sync_store", "kamailio", "migrate"],
+    ["registrations", "networks", "accounts", "comparison"],
+    ["node_sync"],
+    ["worker"],
+    ["api"],
+    ["app"],
+    ["server"],
+    ["cli"],
+    ["__main__", "stack"],
+]
+PURE = ["model", "credentials", "reconcile", "errors"]
+OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
+
+
+def layer(module: str) -> int:
+    return next(i for i, modules in enumerate(LAYERS) if module in modules)
+
+
+def modules() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+
+
+def imported(path: Path) -> set[str]:
+    """Name every module that a file imports, `from a import b` as `a.b`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("provisioner.")}
+    assert all(layer(name) <= layer(own) for name in used), f"{own} imports {used}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_do_no_input_or_output(module: str) -> None:
+    tops = {name.split(".")[0] for name in imported(PACKAGE / f"{module}.py")}
+    assert not tops & OUTSIDE
+
+
+def test_only_settings_and_the_stacks_entry_read_the_environment() -> None:
+    readers = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        if "os.environ" in path.read_text(encoding="utf-8")
+    }
+    assert readers == {"settings.py", "stack/__main__.py"}

@@ -1,0 +1,47 @@
+import pytest
+
+from provisioner.stack.environment import Environment
+from provisioner.stack.passwords import Passwords
+from provisioner.stack.registrar import listeners
+
+PASSWORDS = Passwords("superuser", "service", "registrar", "token", "nonce")
+
+
+@pytest.fixture
+def environment() -> Environment:
+    base = {"SYNC_INTERVAL": "2", "SIP_PORT": "1", "PGHOST": "elsewhere"}
+    return Environment(
+        base,
+        PASSWORDS,
+        sip_address="127.0.0.1",
+        sip_port=15060,
+        http_port=18080,
+        database_port=15432,
+        rpc_port=18090,
+    )
+
+
+def test_no_process_gets_a_password_that_it_does_not_need(environment: Environment) -> None:
+    service = " ".join(environment.service().values())
+    kamailio = " ".join(environment.kamailio().values())
+    assert not any(secret in service for secret in ("superuser", "registrar", "nonce"))
+    assert not any(secret in kamailio for secret in ("superuser", "service"))
+
+
+def test_the_users_variables_reach_all_but_do_not_change_the_stacks(
+    environment: Environment,
+) -> None:
+    for variables in (environment.service(), environment.kamailio(), environment.migration("")):
+        assert variables["SYNC_INTERVAL"] == "2"
+        assert "PGHOST" not in variables
+    assert environment.service()["SIP_PORT"] == "15060"
+
+
+def test_kamailio_listens_by_udp_and_tcp_on_every_address() -> None:
+    assert listeners(["127.0.0.1", "::1"], 5060, 8090) == [
+        "-ludp:127.0.0.1:5060",
+        "-ltcp:127.0.0.1:5060",
+        "-ludp:[::1]:5060",
+        "-ltcp:[::1]:5060",
+        "-ltcp:127.0.0.1:8090",
+    ]
