@@ -1,0 +1,70 @@
+"""Real SIP clients for the SIP tests, all of them driven in one way.
+
+Four phones, `PHONES`, for tests that must hold for any device:
+
+    with phone(registrar, credentials, "127.0.20.1") as device:
+        assert device.register().outcome == (403, "Account Disabled")
+
+`Wire` for exact bytes, `svwar` and `svcrack` for attackers. Conventions:
+
+- An answer that came is a value (`Registration`), whatever it says; no answer is the value with
+  status `NO_ANSWER`. What is an exception (`ClientError`) is a program that is missing, breaks,
+  or does not do what a `wait_...` waited for.
+- Every wait has a deadline in seconds; none is longer because a machine is fast.
+- A port is taken anew for each phone, from what is free on its source address.
+- Passwords reach programs in files of mode 0600, but for sipsak, which takes them as arguments.
+"""
+
+from .baresip import Baresip
+from .linphone import Linphone
+from .message import Message, final_answer, messages_in
+from .model import (
+    NO_ANSWER,
+    ClientError,
+    Credentials,
+    Registrar,
+    Registration,
+    Transport,
+)
+from .phone import Phone
+from .process import free_port
+from .sipp import Sipp
+from .sipsak import Sipsak
+from .sipvicious import Cracking, Enumeration, svcrack, svwar
+from .wire import (
+    Exchange,
+    Wire,
+    as_new_transaction,
+    digest_authorization,
+    digest_parameters,
+)
+
+PHONES: tuple[type[Phone], ...] = (Sipp, Baresip, Linphone, Sipsak)
+
+__all__ = [
+    "NO_ANSWER",
+    "PHONES",
+    "Baresip",
+    "ClientError",
+    "Cracking",
+    "Credentials",
+    "Enumeration",
+    "Exchange",
+    "Linphone",
+    "Message",
+    "Phone",
+    "Registrar",
+    "Registration",
+    "Sipp",
+    "Sipsak",
+    "Transport",
+    "Wire",
+    "as_new_transaction",
+    "digest_authorization",
+    "digest_parameters",
+    "final_answer",
+    "free_port",
+    "messages_in",
+    "svcrack",
+    "svwar",
+]

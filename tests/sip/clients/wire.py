@@ -1,0 +1,251 @@
+"""Exact bytes on the wire, for what no well-behaved phone would send: replays, forgeries.
+
+Not a phone: it keeps no state but its socket, and never retransmits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from .message import Message
+from .model import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .model import Credentials, Registrar
+
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))')
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request as it was sent, and the final response to it (None: there was none)."""
+
+    request: bytes
+    response: Message | None
+
+    @property
+    def status(self) -> int:
+        """The final status code, 0 without a response."""
+        return self.response.status if self.response else 0
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        """The parameters of WWW-Authenticate; raises `ClientError` if there is none."""
+        value = self.response.header("WWW-Authenticate") if self.response else None
+        if value is None:
+            raise ClientError(f"no challenge in the answer, status {self.status}")
+        return digest_parameters(value)
+
+
+def digest_parameters(value: str) -> dict[str, str]:
+    """The parameters of a Digest header field's value, names in lower case."""
+    return {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(value)}
+
+
+def digest_authorization(
+    credentials: Credentials,
+    challenge: Mapping[str, str],
+    *,
+    method: str,
+    uri: str,
+    nonce_count: int = 1,
+    client_nonce: str | None = None,
+) -> str:
+    """The value of Authorization that answers an MD5 `challenge` (RFC 2617, section 3.2.2)."""
+    user, realm, nonce = credentials.username, challenge["realm"], challenge["nonce"]
+    ha1 = _md5(f"{user}:{realm}:{credentials.password}")
+    ha2 = _md5(f"{method}:{uri}")
+    value = f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{uri}"'
+    if "auth" not in challenge.get("qop", "").split(","):
+        return f'{value}, response="{_md5(f"{ha1}:{nonce}:{ha2}")}"'
+    cnonce, count = client_nonce or secrets.token_hex(8), f"{nonce_count:08x}"
+    response = _md5(f"{ha1}:{nonce}:{count}:{cnonce}:auth:{ha2}")
+    return f'{value}, qop=auth, nc={count}, cnonce="{cnonce}", response="{response}"'
+
+
+def as_new_transaction(request: bytes) -> bytes:
+    """The same request with another Via branch.
+
+    Byte for byte a request is a retransmission for some seconds: a server repeats its answer,
+    to where the first one went, and judges nothing. This makes it a replay that is judged.
+    """
+    branch = f"branch=z9hG4bK{secrets.token_hex(8)}".encode()
+    return re.sub(rb"branch=[^;,\s]+", branch, request, count=1)
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Wire:
+    """One socket of one source address towards a registrar; a context manager.
+
+    `timeout` (seconds) bounds connecting and each wait for a response. Making one raises
+    `OSError` if the address is not this machine's or, over TCP, if nobody listens.
+    """
+
+    def __init__(
+        self, registrar: Registrar, source: str, *, port: int = 0, timeout: float = 3.0
+    ) -> None:
+        self.registrar = registrar
+        self.timeout = timeout
+        kind = socket.SOCK_DGRAM if registrar.transport == "udp" else socket.SOCK_STREAM
+        self._socket = socket.socket(socket.AF_INET, kind)
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.bind((source, port))
+            self._socket.connect((registrar.host, registrar.port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.source, self.port = self._socket.getsockname()
+        self._received = b""
+        self._cseq = 0
+        self._call_id = secrets.token_hex(12)
+
+    def request(
+        self,
+        method: str,
+        user: str,
+        realm: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        uri: str | None = None,
+        body: str = "",
+    ) -> bytes:
+        """A complete request from and to `user`; `headers` add to the usual ones, or replace."""
+        self._cseq += 1
+        address = f"sip:{user}@{realm}"
+        via = f"SIP/2.0/{self.registrar.transport.upper()} {self.source}:{self.port}"
+        fields = {
+            "Via": f"{via};branch=z9hG4bK{secrets.token_hex(8)};rport",
+            "From": f"<{address}>;tag={secrets.token_hex(4)}",
+            "To": f"<{address}>",
+            "Call-ID": self._call_id,
+            "CSeq": f"{self._cseq} {method}",
+            "Max-Forwards": "70",
+            "User-Agent": "wire",
+            **(headers or {}),
+            "Content-Length": str(len(body.encode())),
+        }
+        start = f"{method} {uri or f'sip:{realm}'} SIP/2.0"
+        lines = [start, *(f"{name}: {value}" for name, value in fields.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+    def register_request(
+        self,
+        credentials: Credentials,
+        *,
+        challenge: Mapping[str, str] | None = None,
+        as_user: str | None = None,
+        expires: int = 300,
+        headers: Mapping[str, str] | None = None,
+        nonce_count: int = 1,
+    ) -> bytes:
+        """A REGISTER for `as_user` (by default the credentials' own user).
+
+        With `challenge` it carries the answer to it, computed from `credentials`.
+        """
+        user, uri = as_user or credentials.username, f"sip:{credentials.realm}"
+        transport = self.registrar.transport
+        fields = {
+            "Contact": f"<sip:{user}@{self.source}:{self.port};transport={transport}>",
+            "Expires": str(expires),
+        }
+        if challenge is not None:
+            fields["Authorization"] = digest_authorization(
+                credentials, challenge, method="REGISTER", uri=uri, nonce_count=nonce_count
+            )
+        return self.request("REGISTER", user, credentials.realm, {**fields, **(headers or {})})
+
+    def register(
+        self,
+        credentials: Credentials,
+        *,
+        as_user: str | None = None,
+        expires: int = 300,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
+        """REGISTER, answer the challenge, and return the last exchange (to look at or replay)."""
+        first = self.exchange(
+            self.register_request(credentials, as_user=as_user, expires=expires, headers=headers)
+        )
+        if first.status != 401:
+            return first
+        return self.exchange(
+            self.register_request(
+                credentials,
+                challenge=first.challenge,
+                as_user=as_user,
+                expires=expires,
+                headers=headers,
+            )
+        )
+
+    def exchange(self, request: bytes) -> Exchange:
+        """Send bytes as they are and wait for a final response."""
+        self.send(request)
+        return Exchange(request, self.final_response())
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are; a server that was not there a moment ago is tried again."""
+        with contextlib.suppress(ConnectionRefusedError):
+            self._socket.sendall(data)
+            return
+        # Over UDP the refusal is about the datagram before this one.
+        self._socket.sendall(data)
+
+    def final_response(self) -> Message | None:
+        """The next response that is not provisional, None when the time is over."""
+        deadline = time.monotonic() + self.timeout
+        while (message := self.receive(deadline - time.monotonic())) is not None:
+            if message.status >= 200:
+                return message
+        return None
+
+    def receive(self, timeout: float) -> Message | None:
+        """The next message of any kind, None after `timeout` seconds or at the end."""
+        deadline = time.monotonic() + timeout
+        while (message := self._take_message()) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(65535)
+            except (TimeoutError, ConnectionError):
+                return None
+            if not data:
+                return None
+            self._received = data if self.registrar.transport == "udp" else self._received + data
+        return message
+
+    def _take_message(self) -> Message | None:
+        head, blank, rest = self._received.lstrip(b"\r\n\0").partition(b"\r\n\r\n")
+        if not blank:
+            return None
+        message = Message.parse(head.decode(errors="replace"))
+        length = int(message.header("Content-Length") or 0)
+        if len(rest) < length:
+            return None
+        self._received = rest[length:]
+        return Message(message.start_line, message.headers, rest[:length].decode(errors="replace"))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
