@@ -65,7 +65,7 @@ class Worker:
                 sync_store.save_node(connection, name, url)
             while not self._stopping.is_set():
                 for node in sync_store.nodes(connection):
-                    self._start(node.name, partial(self._watch, node.name))
+                    self._start(f"node {node.name}", partial(self._watch, node.name))
                 while any(connection.notifies(timeout=PULSE, stop_after=1)):
                     self._wake_all()
 
@@ -107,7 +107,7 @@ class Worker:
                 kamailio.close()
 
     def _obey(self, sync: NodeSync) -> None:
-        wake = self._wakes[sync.node.name]
+        wake = self._wakes[f"node {sync.node.name}"]
         while not self._stopping.is_set():
             wake.clear()
             sync.step()

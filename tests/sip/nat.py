@@ -88,7 +88,7 @@ def masqueraded_network(*, udp_timeout: int = 30) -> Iterator[MasqueradedNetwork
         _up(outside, f"{registrar}/{_NET_BITS}", f"{stranger}/{_NET_BITS}")
         _make_home(home, router)
         _make_router(router, f"{public}/{_NET_BITS}", udp_timeout)
-        run_in = (*_as_root(), "ip", "netns", "exec", home)
+        run_in = (*_as_root(), "ip", "netns", "exec", home, *_as_ourselves())
         yield MasqueradedNetwork(registrar, stranger, public, str(HOME.ip), run_in)
 
 
@@ -157,6 +157,13 @@ def _remove(namespace: str) -> None:
 
 def _as_root() -> tuple[str, ...]:
     return () if os.geteuid() == 0 else ("sudo", "-n", "--preserve-env=HOME")
+
+
+def _as_ourselves() -> tuple[str, ...]:
+    """Back from root: what a program writes must be ours to read and to remove."""
+    user, group = os.getuid(), os.getgid()
+    back = ("setpriv", "--reuid", str(user), "--regid", str(group), "--init-groups")
+    return () if os.geteuid() == 0 else back
 
 
 def _ip(*arguments: str, ignore_errors: bool = False) -> str:

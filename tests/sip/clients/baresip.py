@@ -109,7 +109,7 @@ class Baresip(Phone):
     def next_outcome(self, *, timeout: float) -> Registration:
         """The next end of a REGISTER that was not reported yet: first, refresh or retry."""
         program, since = self._running(), self._since
-        found = program.wait_until(_outcome, timeout=timeout, since=self._read_to)
+        found = program.wait_until(outcome_in, timeout=timeout, since=self._read_to)
         self._since = time.monotonic()
         if found is None:
             return self._seen(None, since)
@@ -229,7 +229,7 @@ def _accepted(output: str) -> Message | None:
     return None
 
 
-def _outcome(output: str) -> tuple[Message | None, str] | None:
+def outcome_in(output: str) -> tuple[Message | None, str] | None:
     """The first end of a REGISTER in the output: its final response and what was printed."""
     failed = _FAILED.search(output)
     if failed is not None:

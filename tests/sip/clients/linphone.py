@@ -143,5 +143,12 @@ class Linphone(Phone):
 
 
 def _home(folder: Path) -> dict[str, str]:
-    names = {"HOME": "", "XDG_DATA_HOME": ".local/share", "XDG_CONFIG_HOME": ".config"}
-    return {name: str(folder / path) for name, path in names.items()}
+    places = {
+        "HOME": "",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_CONFIG_HOME": ".config",
+        # It looks for a sound server, and would leave a folder in /tmp each time.
+        "XDG_RUNTIME_DIR": "",
+        "PULSE_RUNTIME_PATH": "",
+    }
+    return {name: str(folder / path) for name, path in places.items()}

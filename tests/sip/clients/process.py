@@ -10,13 +10,13 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .model import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -78,6 +78,15 @@ def run_bounded(
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, "TERM": "dumb", **(extra or {})}
+
+
+def _with_descendants(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+            found += map(int, children.split())
+    return found
 
 
 class Program:
@@ -188,12 +197,10 @@ class Program:
         self._close()
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
-            self._process.send_signal(number)
-        except PermissionError:
-            # It runs under sudo, in a network namespace.
-            command = ["sudo", "-n", "kill", f"-{number.value}", str(self.pid)]
-            subprocess.run(command, check=False, timeout=_GRACE)
+        for pid in _with_descendants(self.pid):
+            # A sudo in between is not ours to signal; it ends with what it started.
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.kill(pid, number)
 
     def _wait(self, seconds: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

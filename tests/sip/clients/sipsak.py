@@ -32,9 +32,9 @@ class Sipsak(Phone):
 
     def _exchange(self, contact: str, expires: int, timeout: float) -> Registration:
         started = time.monotonic()
-        _, output = run_bounded(self._command(contact, expires), timeout=math.ceil(timeout))
+        code, output = run_bounded(self._command(contact, expires), timeout=math.ceil(timeout))
         answer = final_answer(output)
-        if output and not messages_in(output):
+        if code is not None and not messages_in(output):
             raise ClientError(f"sipsak sent nothing: {output[-800:]}")
         return self._seen(answer, started)
 
