@@ -160,8 +160,11 @@ def _bindings_outside(
 
 
 def is_inside(source: str, cidrs: Sequence[str]) -> bool:
-    """Say whether an IP address is in one of the networks."""
-    address = ip_address(source)
+    """Say whether an IP address is in one of the networks; what is no address is in none."""
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return False
     return any(address in ip_network(cidr) for cidr in cidrs)
 
 

@@ -30,8 +30,9 @@ class Binding:
 
     @property
     def source_address(self) -> str:
-        """Return the source without its port."""
-        return self.source.rpartition(":")[0].strip("[]")
+        """Return the source without its port, and an IPv6 address without its brackets."""
+        host, _, port = self.source.rpartition(":")
+        return (host if host and port.isdigit() else self.source).strip("[]")
 
     @classmethod
     def from_rpc(cls, contact: Mapping[str, Any], now: datetime) -> "Binding":

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 500  # pending rows read at once
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
-RELOAD_RETRY = 0.25  # seconds; Kamailio refuses a reload within a second of the last
+RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 RELOAD_FAILED_RETRY = 5.0  # seconds
 
 
@@ -48,6 +48,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._up_since = ""
         self._compare_at = monotonic()
+        self._reload_from = monotonic()
 
     def step(self) -> None:
         """See whether the node is there, and do all work that is due."""
@@ -114,18 +115,27 @@ class NodeSync:
         generation = sync_store.reload_due(self._connection, self.node.id)
         if generation is None:
             return
+        pause = self._reload_from - monotonic()
+        if pause > 0:
+            sync_store.postpone_reload(self._connection, self.node.id, pause)
+        elif self._reload():
+            self._drop_all_outside()
+            sync_store.finish_reload(self._connection, self.node.id, generation)
+            self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
+
+    def _reload(self) -> bool:
+        """Let the node load the allowlists; False where it has to be tried again later."""
+        self._reload_from = monotonic() + RELOAD_PAUSE
         try:
             self._kamailio.reload_allowlists()
         except RpcFailed as error:
-            ongoing = "ongoing reload" in error.message.lower()
-            if not ongoing:
+            retry = RELOAD_PAUSE
+            if "ongoing reload" not in error.message.lower():
+                retry = RELOAD_FAILED_RETRY
                 sync_store.node_failing(self._connection, self.node.id, error.detail)
-            retry = RELOAD_RETRY if ongoing else RELOAD_FAILED_RETRY
             sync_store.postpone_reload(self._connection, self.node.id, retry)
-            return
-        self._drop_all_outside()
-        sync_store.finish_reload(self._connection, self.node.id, generation)
-        self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
+            return False
+        return True
 
     def _drop_all_outside(self) -> None:
         """Drop what newly loaded allowlists shut out."""
