@@ -58,7 +58,7 @@ class NodeSync:
             # behind, so it is not trusted before it has been compared.
             self._compare_at = monotonic()
             self._seen("catching_up", uptime)
-        self._do_kicks()
+        self._do_kicks(uptime)
         self._do_reload()
         if monotonic() >= self._compare_at:
             self._compare()
@@ -76,18 +76,26 @@ class NodeSync:
         if not known:
             raise NodeUnavailable("The node has been removed.")
 
-    def _do_kicks(self) -> None:
+    def _do_kicks(self, uptime: Uptime) -> None:
         while kicks := sync_store.kicks_due(self._connection, self.node.id, BATCH):
             cidrs = sync_store.cloudfire_cidrs(self._connection)
             dropped = [kick.username for kick in kicks if self._kick(kick, cidrs)]
+            sync_store.erase_bindings(self._connection, dropped)
+            self._ensure_same_process(uptime)
             with self._connection.transaction():
-                sync_store.erase_bindings(self._connection, dropped)
                 first = [kick for kick in kicks if not kick.confirmed]
                 sync_store.confirm_kicks(
                     self._connection, self.node.id, first, again_after=SECOND_LOOK
                 )
                 second = [kick for kick in kicks if kick.confirmed]
                 sync_store.finish_kicks(self._connection, self.node.id, second)
+
+    def _ensure_same_process(self, uptime: Uptime) -> None:
+        """Let the work be repeated where the node restarted after it had dropped bindings: it
+        may have read them again before their rows were erased.
+        """
+        if self._kamailio.uptime().up_since != uptime.up_since:
+            raise NodeUnavailable("The node restarted meanwhile.")
 
     def _kick(self, kick: Kick, cidrs: Sequence[str]) -> bool:
         """Drop what is not allowed of a username's bindings; True where all of them went.
