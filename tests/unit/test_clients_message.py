@@ -145,3 +145,10 @@ def test_sipvicious_table_is_read_without_its_heading() -> None:
 """
     assert found_in(table) == [("1003", "a b 7350")]
     assert found_in("WARNING:root:found nothing") == []
+
+
+def test_a_message_that_is_still_being_written_is_no_message_yet() -> None:
+    half = CHALLENGE[: CHALLENGE.index("Content-Length")]
+    assert messages_in(half) == []
+    assert messages_in(REFUSAL + half) == messages_in(REFUSAL)
+    assert outcome_in("reg: sip:39061@talkytime.test: 403 Acc") is None

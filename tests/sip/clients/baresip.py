@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MODULES = Path("/usr/lib/baresip/modules")
 READY = r"^baresip is ready\.$"
-_FAILED = re.compile(r"^reg: sip:\S+?(?: \(prio \d+\))?: (?P<why>.*)$", re.MULTILINE)
-_CLOSED = r"session closed:? ?(.*)$|^call: terminate call|Call with \S+ terminated"
+_FAILED = re.compile(r"^reg: sip:\S+?(?: \(prio \d+\))?: (?P<why>.*)\n", re.MULTILINE)
+_CLOSED = r"session closed:? ?(.*)\n|^call: terminate call|Call with \S+ terminated"
 _START_UP = 10.0
 """Seconds that it gets to load its modules on a busy machine."""
 
@@ -153,7 +153,9 @@ class Baresip(Phone):
 
     def wait_incoming(self, *, timeout: float) -> str:
         """The URI of the next caller; raises `ClientError` if nobody calls in time."""
-        return self._event(r"Incoming call from: +(?:\S+ )?<?(sips?:[^\s>]+)", timeout).group(1)
+        return self._event(r"Incoming call from: +(?:\S+ )?<?(sips?:[^\s>]+)[\s>]", timeout).group(
+            1
+        )
 
     def answer(self) -> None:
         """Take the call that is ringing."""
@@ -161,7 +163,7 @@ class Baresip(Phone):
 
     def wait_established(self, *, timeout: float) -> str:
         """The other side's URI once the call is up; raises `ClientError` if it is not in time."""
-        return self._event(r"Call established: (\S+)", timeout).group(1)
+        return self._event(r"Call established: (\S+)\s", timeout).group(1)
 
     def hangup(self) -> None:
         """End, or refuse, the current call."""

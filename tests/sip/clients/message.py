@@ -85,10 +85,14 @@ def _full_name(name: str) -> str:
 
 
 def messages_in(log: str) -> list[Message]:
-    """Every SIP message in a client's log, in the order of appearance."""
+    """Every SIP message in a client's log, in the order of appearance.
+
+    One whose header has not come to its end, while the client is still writing, is left out.
+    """
     text = log.replace("\r\n", "\n")
     starts = [match.start() for match in _START.finditer(text)]
-    return [Message.parse(text[start:end]) for start, end in pairwise([*starts, len(text)])]
+    parts = [text[start:end] for start, end in pairwise([*starts, len(text)])]
+    return [Message.parse(part) for part in parts if _BLANK_LINE.search(part)]
 
 
 def final_answer(log: str, method: str = "REGISTER") -> Message | None:

@@ -53,9 +53,8 @@ def run_bounded(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> tuple[int | None, str]:
-    """Run a program to its end; its exit code and what it printed, stderr included.
+    """Run a program; its exit code (None if killed after `timeout` seconds) and its output.
 
-    The exit code is None if it had to be killed after `timeout` seconds.
     Raises `ClientError` if it cannot be started.
     """
     try:

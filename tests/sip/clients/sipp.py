@@ -71,7 +71,7 @@ class Sipp(Phone):
         user, password = self.credentials.username, self.credentials.password
         for value in (user, password, as_user or ""):
             if _BREAKS_THE_CSV & set(value):
-                raise ValueError(f"SIPp's injection file cannot hold {value!r}")
+                raise ValueError("SIPp's injection file cannot hold ; [ ] or a line's end")
         authentication = f"[authentication username={user} password={password}]"
         fields = (as_user or user, self.credentials.realm, authentication, expires, self.name)
         path.write_text("SEQUENTIAL\n" + ";".join(map(str, fields)) + ";\n")

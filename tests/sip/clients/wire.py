@@ -125,9 +125,8 @@ class Wire:
         """A complete request from and to `user`; `headers` add to the usual ones, or replace."""
         self._cseq += 1
         address = f"sip:{user}@{realm}"
-        via = f"SIP/2.0/{self.registrar.transport.upper()} {self.source}:{self.port}"
         fields = {
-            "Via": f"{via};branch=z9hG4bK{secrets.token_hex(8)};rport",
+            "Via": self._via(),
             "From": f"<{address}>;tag={secrets.token_hex(4)}",
             "To": f"<{address}>",
             "Call-ID": self._call_id,
@@ -140,6 +139,10 @@ class Wire:
         start = f"{method} {uri or f'sip:{realm}'} SIP/2.0"
         lines = [start, *(f"{name}: {value}" for name, value in fields.items())]
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+    def _via(self) -> str:
+        sent_by = f"SIP/2.0/{self.registrar.transport.upper()} {self.source}:{self.port}"
+        return f"{sent_by};branch=z9hG4bK{secrets.token_hex(8)};rport"
 
     def register_request(
         self,

@@ -1,0 +1,74 @@
+"""Which process gets which variables: each what it needs, and no other's secrets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provisioner.stack.passwords import Passwords
+
+NODE = "node1"
+SYSTEM = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The stack's addresses and passwords, in the variables of its processes.
+
+    `base` is what the user gave; it may set anything but what the stack itself decides.
+    """
+
+    base: Mapping[str, str]
+    passwords: Passwords
+    sip_address: str
+    sip_port: int
+    http_port: int
+    database_port: int
+    rpc_port: int
+
+    @property
+    def rpc_url(self) -> str:
+        """Where Kamailio takes JSON-RPC."""
+        return f"http://127.0.0.1:{self.rpc_port}/rpc"
+
+    @property
+    def database_url(self) -> str:
+        """The service's connection string."""
+        return self._database("postgresql", "provisioner", self.passwords.provisioner_db)
+
+    def _database(self, scheme: str, role: str, password: str) -> str:
+        return f"{scheme}://{role}:{password}@127.0.0.1:{self.database_port}/provisioner"
+
+    def _base(self) -> dict[str, str]:
+        """Return the user's variables without those that would point libpq elsewhere."""
+        return SYSTEM | {
+            name: value for name, value in self.base.items() if not name.startswith("PG")
+        }
+
+    def service(self) -> dict[str, str]:
+        """Return the variables of `provisioner serve`, `worker` and the commands for people."""
+        return self._base() | {
+            "DATABASE_URL": self.database_url,
+            "SIP_ADDRESS": self.sip_address,
+            "SIP_PORT": str(self.sip_port),
+            "HTTP_ADDRESS": "127.0.0.1",
+            "HTTP_PORT": str(self.http_port),
+            "KAMAILIO_NODES": f"{NODE}={self.rpc_url}",
+            "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
+        }
+
+    def migration(self, admin_url: str) -> dict[str, str]:
+        """Return the variables of `provisioner migrate`."""
+        return self._base() | {
+            "DATABASE_ADMIN_URL": admin_url,
+            "PROVISIONER_DB_PASSWORD": self.passwords.provisioner_db,
+            "KAMAILIO_DB_PASSWORD": self.passwords.kamailio_db,
+        }
+
+    def kamailio(self) -> dict[str, str]:
+        """Return Kamailio's variables."""
+        return self._base() | {
+            "KAMAILIO_DB_URL": self._database("postgres", "kamailio", self.passwords.kamailio_db),
+            "KAMAILIO_NODE": NODE,
+            "KAMAILIO_NONCE_SECRET": self.passwords.nonce_secret,
+            "KAMAILIO_RPC_PORT": str(self.rpc_port),
+            "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
+        }

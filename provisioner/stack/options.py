@@ -1,0 +1,50 @@
+"""What the user may set for `make run`."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.stack.errors import StackError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the stack keeps its state and where it listens."""
+
+    directory: Path
+    http_port: int
+    sip_port: int
+    sip_address: str
+
+
+def read_options(environ: Mapping[str, str]) -> Options:
+    """Read the options; one that is empty counts as not set.
+
+    Raises:
+        StackError: a value cannot be used; names the variable and the rule.
+    """
+    return Options(
+        directory=Path(environ.get("VAR_DIR") or "var"),
+        http_port=_port(environ, "HTTP_PORT", 8080),
+        sip_port=_port(environ, "SIP_PORT", 5060),
+        sip_address=_address(environ, "SIP_ADDRESS", "127.0.0.1"),
+    )
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
+        raise StackError(f'{name} must be a port number from 1 to 65535, not "{text}".')
+    return int(text)
+
+
+def _address(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name) or default
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        address = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - refused below
+    if address.is_unspecified or address.is_multicast:
+        raise StackError(f'{name} must be one IP address of this machine, not "{text}".')
+    return str(address)
