@@ -1,9 +1,8 @@
 """A small HTTP client for the API, as a portal would have one."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPMessage
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ class Answer:
     """An HTTP answer: `json` is None where the body is empty."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     json: Any
 
     def expect(self, status: int) -> Any:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol, cast
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 from psycopg import sql
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import Headers
 
 from provisioner import db
 from provisioner.api.context import Services
@@ -67,6 +67,16 @@ def admin(settings: Settings) -> Iterator[db.Connection]:
         yield connection
 
 
+class Answer(Protocol):
+    """An HTTP answer; a test that indexes `json` expects a body."""
+
+    status_code: int
+    headers: Headers
+    mimetype: str | None
+    text: str
+    json: Any
+
+
 @dataclass
 class Client:
     """The API without a network between."""
@@ -74,11 +84,16 @@ class Client:
     http: FlaskClient
     token: str
 
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request with the Admin's token; header names with `_` for `-`."""
         sent = {"Authorization": f"Bearer {self.token}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.open(f"/api/v1{path}", method=method, json=body, headers=sent)
+        return self.send(method, path, sent, json=body)
+
+    def send(self, method: str, path: str, headers: dict[str, str], **content: Any) -> Answer:
+        """Send a request with just these headers."""
+        answer = self.http.open(f"/api/v1{path}", method=method, headers=headers, **content)
+        return cast(Answer, answer)
 
     def new_number(self, number: str = NUMBER, state: str = "active") -> str:
         """Create a number."""

@@ -131,22 +131,15 @@ def test_a_name_in_use_is_a_conflict(client: Client) -> None:
     ],
 )
 def test_a_body_that_is_no_json_object_is_malformed(client: Client, body: bytes) -> None:
-    answer = client.http.post(
-        "/api/v1/sip-accounts",
-        data=body,
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {client.token}"},
-    )
+    headers = {"Authorization": f"Bearer {client.token}", "Content-Type": "application/json"}
+    answer = client.send("POST", "/sip-accounts", headers, data=body)
     assert answer.status_code == 400
     assert answer.json["type"].endswith(":malformed-body")
 
 
 def test_a_body_of_another_type_is_refused(client: Client) -> None:
-    answer = client.http.post(
-        "/api/v1/numbers",
-        data={"number": NUMBER},
-        headers={"Authorization": f"Bearer {client.token}"},
-    )
+    headers = {"Authorization": f"Bearer {client.token}"}
+    answer = client.send("POST", "/numbers", headers, data={"number": NUMBER})
     assert answer.status_code == 415
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sip.clients import PHONES, Credentials, Phone, Sipp, Wire
+from tests.sip.clients import PHONES, Credentials, Phone, Sipp, Wire, as_new_transaction
 from tests.sip.clients.message import Message
 from tests.system import Line, Place, System
 
@@ -143,7 +143,7 @@ def replayed(system: System, line: Line, *, new_transaction: bool) -> int:
         assert wire.register(line.credentials, expires=0).status == 200
         request = good.request
         if new_transaction:
-            request = request.replace(b";branch=z9hG4bK", b";branch=z9hG4bKx")
+            request = as_new_transaction(request)
         return wire.exchange(request).status
 
 
