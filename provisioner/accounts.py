@@ -99,27 +99,26 @@ def rotate_credentials(
         account = _locked(connection, project_id, account_id)
         secret = new_secret(account.username, store.realm(connection))
         store.save_credentials(connection, account_id, secret)
-        generation = store.update_account(connection, account)
+        store.update_account(connection, account)
         _project(connection, account_id)
-        _kick(connection, account, generation, drop_all=True)
+        store.kick(connection, account.username, drop_all=True)
         return _present(connection, project_id, account_id), secret
 
 
-def drop_registrations(database: Database, project_id: int, account_id: int) -> tuple[Account, int]:
-    """Drop all of an account's bindings; returns the generation that nodes will confirm.
+def drop_registrations(database: Database, project_id: int, account_id: int) -> Account:
+    """Drop all of an account's bindings, which leaves its configuration as it is.
 
     Raises:
         NotFound: there is no such account.
     """
     with database.transaction() as connection:
         account = _locked(connection, project_id, account_id)
-        generation = store.next_generation(connection)
-        _kick(connection, account, generation, drop_all=True)
-        return account, generation
+        store.kick(connection, account.username, drop_all=True)
+        return account
 
 
-def delete(database: Database, project_id: int, account_id: int) -> int:
-    """Erase an account and free its main number; returns the generation nodes will confirm.
+def delete(database: Database, project_id: int, account_id: int) -> Account:
+    """Erase an account and free its main number; returns what it was.
 
     Raises:
         NotFound: there is no such account.
@@ -131,12 +130,11 @@ def delete(database: Database, project_id: int, account_id: int) -> int:
         reasons = deletion_reasons(account, additional)
         if reasons:
             raise DeletionRefused(reasons)
-        generation = store.next_generation(connection)
-        _kick(connection, account, generation, drop_all=True)
+        store.kick(connection, account.username, drop_all=True)
         store.erase_subscriber(connection, account_id)
         store.free_number(connection, account_id, account.main_number)
         store.delete_account(connection, account_id)
-        return generation
+        return account
 
 
 def deletion_reasons(account: Account, additional_numbers: list[str]) -> list[dict[str, Any]]:
@@ -176,11 +174,11 @@ def _change(database: Database, project_id: int, account_id: int, **changes: Any
         after = replace(before, **changes)
         if after == before:
             return before
-        generation = store.update_account(connection, after)
+        store.update_account(connection, after)
         _project(connection, account_id)
         if takes_away(before, after):
             drop_all = not after.state.may_register
-            _kick(connection, after, generation, drop_all=drop_all)
+            store.kick(connection, after.username, drop_all=drop_all)
         return _present(connection, project_id, account_id)
 
 
@@ -208,10 +206,6 @@ def _take_main_number(
     if number.account_id is not None:
         raise NumberTaken()
     raise NumberNotActive()
-
-
-def _kick(connection: Connection, account: Account, generation: int, *, drop_all: bool) -> None:
-    store.kick(connection, account.id, account.username, drop_all=drop_all, generation=generation)
 
 
 def _project(connection: Connection, account_id: int) -> None:

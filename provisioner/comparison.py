@@ -77,9 +77,17 @@ def apply(
     if limits:
         reconcile.check(plan, present, limits)
     for repair in plan:
-        log.warning("repair: %s", repair)
         sync_store.record_repair(connection, repair)
         _REPAIRS[repair.target](connection, repair)
+
+
+def repair(
+    connection: Connection, plan: Sequence[Repair], present: Mapping[Target, int], limits: Limits
+) -> None:
+    """Apply a plan, and log what it puts right; PlanDangerous as `apply` does."""
+    apply(connection, plan, present, limits)
+    for one in plan:
+        log.warning("repair: %s", one)
 
 
 def _repair_subscriber(connection: Connection, repair: Repair) -> None:
@@ -87,7 +95,7 @@ def _repair_subscriber(connection: Connection, repair: Repair) -> None:
     sync_store.erase_unwanted_subscriber(connection, repair.account_id)
     store.project_subscriber(connection, repair.account_id)
     # Who registered with the row as it was may not be allowed to.
-    store.kick(connection, repair.account_id, repair.key, drop_all=repair.drop_all)
+    store.kick(connection, repair.key, drop_all=repair.drop_all)
 
 
 def _repair_address(connection: Connection, _: Repair) -> None:
@@ -96,13 +104,7 @@ def _repair_address(connection: Connection, _: Repair) -> None:
 
 
 def _repair_binding(connection: Connection, repair: Repair) -> None:
-    store.kick(
-        connection,
-        repair.account_id,
-        repair.key,
-        drop_all=repair.drop_all,
-        node_id=repair.node_id,
-    )
+    store.kick(connection, repair.key, drop_all=repair.drop_all, node_id=repair.node_id)
 
 
 def _repair_allowlist(connection: Connection, repair: Repair) -> None:

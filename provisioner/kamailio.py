@@ -84,8 +84,11 @@ class KamailioNode:
         return Uptime(answer["up_since"], started_at.replace(microsecond=0))
 
     def fence(self, username: str, generation: int) -> None:
-        """Make REGISTERs of a username that are in flight undo themselves."""
-        self.call("htable.seti", "fence", username, generation)
+        """Make REGISTERs of a username that are in flight undo themselves.
+
+        The module takes 31 bits, and 0 would be no fence; neighbours still differ.
+        """
+        self.call("htable.seti", "fence", username, 1 + generation % (2**31 - 2))
 
     def drop_bindings(self, aor: str) -> None:
         """Remove all bindings of an AOR; nothing to remove is fine (ul.rm)."""

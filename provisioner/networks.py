@@ -14,8 +14,10 @@ def read(database: Database, name: str) -> Network:
     Raises:
         NotFound: there is no network of that name.
     """
-    with database.transaction() as connection:
-        network = store.network(connection, name)
+    network = None
+    if name.isprintable():
+        with database.transaction() as connection:
+            network = store.network(connection, name)
     if network is None:
         raise NotFound("There is no such network.")
     return network

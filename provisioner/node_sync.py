@@ -158,7 +158,7 @@ class NodeSync:
         try:
             with self._connection.transaction():
                 plan, present = comparison.plan_node(self._connection, self.node, self._kamailio)
-                comparison.apply(self._connection, plan, present, self._limits)
+                comparison.repair(self._connection, plan, present, self._limits)
         except PlanDangerous as refused:
             error = refused.detail
             log.error("%s: %s", self.node.name, error)  # noqa: TRY400 - the refusal says it all

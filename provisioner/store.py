@@ -15,13 +15,6 @@ def realm(connection: Connection) -> str:
     return str(row["realm"])
 
 
-def next_generation(connection: Connection) -> int:
-    """Take the next generation from the one sequence that orders all changes."""
-    row = one(connection, ACCOUNTS["next_generation"])
-    assert row is not None  # noqa: S101 - a sequence always answers
-    return int(row["generation"])
-
-
 def insert_number(
     connection: Connection, project_id: int, number: str, state: NumberState
 ) -> Number:
@@ -128,9 +121,9 @@ def accounts(connection: Connection, project_id: int, after: int, limit: int) ->
     return [Account.from_row(row) for row in found]
 
 
-def update_account(connection: Connection, account: Account) -> int:
-    """Write an account's configuration and state; return its new generation."""
-    row = one(
+def update_account(connection: Connection, account: Account) -> None:
+    """Write an account's configuration and state as a new generation."""
+    run(
         connection,
         ACCOUNTS["account_update"],
         account_id=account.id,
@@ -140,8 +133,6 @@ def update_account(connection: Connection, account: Account) -> int:
         cloudfire_only=account.cloudfire_only,
         state=account.state,
     )
-    assert row is not None  # noqa: S101 - the caller holds its lock
-    return int(row["generation"])
 
 
 def delete_account(connection: Connection, account_id: int) -> None:
@@ -161,34 +152,24 @@ def erase_subscriber(connection: Connection, account_id: int) -> None:
 
 def kick(
     connection: Connection,
-    account_id: int,
     username: str,
     *,
     drop_all: bool,
-    generation: int | None = None,
     node_id: int | None = None,
 ) -> None:
     """Leave work for one node or all: bindings of the account that are not allowed must go."""
     run(
         connection,
         ACCOUNTS["kick"],
-        account_id=account_id,
         username=username,
-        generation=generation or next_generation(connection),
         drop_all=drop_all,
         node_id=node_id,
     )
-    run(connection, ACCOUNTS["account_pending"], account_id=account_id)
 
 
-def unconfirmed_kicks(connection: Connection, account_id: int, generation: int) -> int:
-    """Count the nodes that have yet to confirm an account's changes up to a generation."""
-    row = one(
-        connection,
-        ACCOUNTS["kicks_unconfirmed"],
-        account_id=account_id,
-        generation=generation,
-    )
+def unconfirmed_kicks(connection: Connection, username: str) -> int:
+    """Count the nodes that have yet to confirm a username's changes."""
+    row = one(connection, ACCOUNTS["kicks_unconfirmed"], username=username)
     return int(row["pending"]) if row else 0
 
 

@@ -21,7 +21,6 @@ class Kick:
     """
 
     username: str
-    account_id: int
     generation: int
     drop_all: bool
     confirmed: bool
@@ -87,8 +86,8 @@ def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
 ) -> None:
     """Note that a node did its work; a second look is due `again_after` seconds from now."""
-    account_ids = [kick.account_id for kick in kicks]
-    run(connection, SYNC["accounts_lock"], account_ids=account_ids)
+    usernames = [kick.username for kick in kicks]
+    run(connection, SYNC["accounts_lock"], usernames=usernames)
     run(
         connection,
         SYNC["kicks_confirm"],
@@ -96,7 +95,7 @@ def confirm_kicks(
         again_after=again_after,
         **_done(kicks),
     )
-    run(connection, SYNC["accounts_converged"], account_ids=account_ids)
+    run(connection, SYNC["accounts_converged"], usernames=usernames)
 
 
 def finish_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> None:

@@ -119,7 +119,7 @@ class Worker:
             if sync_store.claim_comparison(connection):
                 plan, present = comparison.plan_tables(connection)
                 try:
-                    comparison.apply(connection, plan, present, self._limits)
+                    comparison.repair(connection, plan, present, self._limits)
                 except PlanDangerous as error:
                     log.error("refused: %s", error.detail)  # noqa: TRY400 - it says it all
         self._stopping.wait(self._interval)

@@ -52,11 +52,11 @@ CREATE TABLE provisioner.sip_accounts (
     generation     bigint NOT NULL DEFAULT nextval('provisioner.generation'),
     created_at     timestamptz NOT NULL DEFAULT now(),
     changed_at     timestamptz NOT NULL DEFAULT now(),
-    converged_at   timestamptz DEFAULT now(),
+    converged_at   timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT sip_accounts_name_key UNIQUE (project_id, name)
 );
 COMMENT ON COLUMN provisioner.sip_accounts.converged_at IS
-    'when the last node confirmed this generation; null while a node is pending';
+    'when the last node confirmed this generation; says nothing while a node is pending';
 
 -- account_id: the one account that uses the number, as its main or as an additional number.
 CREATE TABLE provisioner.numbers (
@@ -115,12 +115,11 @@ COMMENT ON COLUMN provisioner.nodes.started_at IS
     'when the Kamailio process that answers started; a new value is a restart';
 
 -- What a node has yet to be told about a username. The row outlives the account, because a
--- deletion is told too. It is deleted only after the node confirmed, twice: a REGISTER in flight
+-- deletion is told too, and the next account on the same number waits for it. It is deleted only after the node confirmed, twice: a REGISTER in flight
 -- may save a binding just after the first time.
 CREATE TABLE provisioner.pending_kicks (
     node_id       bigint NOT NULL REFERENCES provisioner.nodes ON DELETE CASCADE,
     username      text NOT NULL,
-    account_id    bigint NOT NULL,
     generation    bigint NOT NULL,
     drop_all      boolean NOT NULL,
     due_at        timestamptz NOT NULL DEFAULT now(),
@@ -128,7 +127,7 @@ CREATE TABLE provisioner.pending_kicks (
     PRIMARY KEY (node_id, username)
 );
 CREATE INDEX pending_kicks_due_idx ON provisioner.pending_kicks (node_id, due_at);
-CREATE INDEX pending_kicks_account_idx ON provisioner.pending_kicks (account_id);
+CREATE INDEX pending_kicks_username_idx ON provisioner.pending_kicks (username);
 COMMENT ON COLUMN provisioner.pending_kicks.drop_all IS
     'true: every binding goes; false: those go that the account''s present state does not allow';
 COMMENT ON COLUMN provisioner.pending_kicks.confirmed_at IS

@@ -115,22 +115,25 @@ def list_registrations(account_id: int) -> Response:
 @authenticated
 def drop_registrations(account_id: int) -> Response:
     """Drop all bindings; an enabled account's device may register again."""
-    _, generation = accounts.drop_registrations(database(), bearer().project_id, account_id)
+    account = accounts.drop_registrations(database(), bearer().project_id, account_id)
     seconds = waiting.preferred_wait()
-    converged = waiting.account_converged(
-        account_id, generation, DROP_WAIT if seconds is None else seconds
-    )
-    return waiting.applied(make_response("", 204 if converged else 202), converged)
+    converged = waiting.account_converged(account, DROP_WAIT if seconds is None else seconds)
+    return waiting.applied(_no_content(204 if converged else 202), converged)
 
 
 @blueprint.delete(ONE)
 @authenticated
 def delete_account(account_id: int) -> Response:
     """Erase a disabled account and free its number."""
-    generation = accounts.delete(database(), bearer().project_id, account_id)
-    seconds = waiting.preferred_wait()
-    converged = not seconds or waiting.account_converged(account_id, generation, seconds)
-    return waiting.applied(make_response("", 204), converged)
+    account = accounts.delete(database(), bearer().project_id, account_id)
+    converged = waiting.account_converged(account, waiting.preferred_wait() or 0)
+    return waiting.applied(_no_content(204), converged)
+
+
+def _no_content(status: int) -> Response:
+    response = make_response("", status)
+    del response.headers["Content-Type"]
+    return response
 
 
 def _account(account_id: int) -> Account:
@@ -150,7 +153,7 @@ def _wait(account: Account) -> bool:
     seconds = waiting.preferred_wait()
     if seconds is None or account.convergence.converged:
         return account.convergence.converged
-    return waiting.account_converged(account.id, account.convergence.generation, seconds)
+    return waiting.account_converged(account, seconds)
 
 
 def _converging(account: Account) -> Response:

@@ -9,6 +9,7 @@ from flask import Response, request
 from provisioner import store
 from provisioner.api.context import database
 from provisioner.db import Connection
+from provisioner.model import Account
 
 WAIT_MAX = 60  # seconds
 POLL_FIRST, POLL_MAX = 0.002, 0.05  # seconds between two looks
@@ -21,9 +22,9 @@ def preferred_wait() -> float | None:
     return min(float(match[1]), WAIT_MAX) if match else None
 
 
-def account_converged(account_id: int, generation: int, seconds: float) -> bool:
-    """Wait until every node has confirmed an account's generation; False if time runs out."""
-    return _wait(lambda c: store.unconfirmed_kicks(c, account_id, generation), seconds)
+def account_converged(account: Account, seconds: float) -> bool:
+    """Wait until every node has confirmed an account's changes; False if time runs out."""
+    return _wait(lambda c: store.unconfirmed_kicks(c, account.username), seconds)
 
 
 def allowlists_converged(seconds: float) -> bool:

@@ -66,7 +66,8 @@ SELECT account.*, credentials.username, credentials.realm,
        ARRAY(SELECT nodes.name
                FROM provisioner.pending_kicks
                JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
-              WHERE pending_kicks.account_id = account.id AND pending_kicks.confirmed_at IS NULL
+              WHERE pending_kicks.username = credentials.username
+                AND pending_kicks.confirmed_at IS NULL
               ORDER BY nodes.name) AS pending_nodes
   FROM provisioner.sip_accounts AS account
   JOIN provisioner.credentials ON credentials.account_id = account.id
@@ -78,7 +79,8 @@ SELECT account.*, credentials.username, credentials.realm,
        ARRAY(SELECT nodes.name
                FROM provisioner.pending_kicks
                JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
-              WHERE pending_kicks.account_id = account.id AND pending_kicks.confirmed_at IS NULL
+              WHERE pending_kicks.username = credentials.username
+                AND pending_kicks.confirmed_at IS NULL
               ORDER BY nodes.name) AS pending_nodes
   FROM provisioner.sip_accounts AS account
   JOIN provisioner.credentials ON credentials.account_id = account.id
@@ -92,8 +94,7 @@ UPDATE provisioner.sip_accounts
    SET name = %(name)s, voice_channels = %(voice_channels)s, tariff = %(tariff)s,
        cloudfire_only = %(cloudfire_only)s, state = %(state)s,
        generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
- WHERE id = %(account_id)s
-RETURNING generation;
+ WHERE id = %(account_id)s;
 
 -- name: account_delete
 DELETE FROM provisioner.sip_accounts WHERE id = %(account_id)s;
@@ -121,24 +122,16 @@ DELETE FROM kamailio.subscriber WHERE account_id = %(account_id)s;
 -- Leaves work for one node, or for all where node_id is null: the account's bindings that are no
 -- longer allowed must go.
 INSERT INTO provisioner.pending_kicks AS present
-       (node_id, username, account_id, generation, drop_all)
-SELECT id, %(username)s, %(account_id)s, %(generation)s, %(drop_all)s
+       (node_id, username, generation, drop_all)
+SELECT id, %(username)s, nextval('provisioner.generation'), %(drop_all)s
   FROM provisioner.nodes
  WHERE %(node_id)s::bigint IS NULL OR id = %(node_id)s
 ON CONFLICT (node_id, username) DO UPDATE
-   SET account_id = excluded.account_id, generation = excluded.generation,
+   SET generation = excluded.generation,
        drop_all = (present.drop_all AND present.confirmed_at IS NULL) OR excluded.drop_all,
        due_at = now(), confirmed_at = NULL;
-
--- name: account_pending
-UPDATE provisioner.sip_accounts
-   SET converged_at = NULL
- WHERE id = %(account_id)s AND EXISTS (SELECT FROM provisioner.nodes);
-
--- name: next_generation
-SELECT nextval('provisioner.generation') AS generation;
 
 -- name: kicks_unconfirmed
 SELECT count(*) AS pending
   FROM provisioner.pending_kicks
- WHERE account_id = %(account_id)s AND generation <= %(generation)s AND confirmed_at IS NULL;
+ WHERE username = %(username)s AND confirmed_at IS NULL;

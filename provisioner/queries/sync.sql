@@ -37,7 +37,7 @@ UPDATE provisioner.nodes SET last_compared_at = now(), last_error = %(error)s
 
 -- name: kicks_due
 -- Pending work with what decides it: the account as it is now, if it still is.
-SELECT kick.username, kick.account_id, kick.generation, kick.drop_all,
+SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        account.state IS NOT NULL AND account.state <> 'disabled' AS may_register,
        coalesce(account.cloudfire_only OR account.state = 'linked_to_teams', false) AS restricted
@@ -50,8 +50,12 @@ SELECT kick.username, kick.account_id, kick.generation, kick.drop_all,
 
 -- name: accounts_lock
 -- Taken before pending rows are, in the order in which account operations take both.
-SELECT id FROM provisioner.sip_accounts
- WHERE id = ANY (%(account_ids)s) ORDER BY id FOR NO KEY UPDATE;
+SELECT account.id
+  FROM provisioner.sip_accounts AS account
+  JOIN provisioner.credentials ON credentials.account_id = account.id
+ WHERE credentials.username = ANY (%(usernames)s)
+ ORDER BY account.id
+   FOR NO KEY UPDATE OF account;
 
 -- name: kicks_confirm
 -- A row that has a newer generation by now stays as it is.
@@ -65,9 +69,8 @@ UPDATE provisioner.pending_kicks AS kick
 -- name: accounts_converged
 UPDATE provisioner.sip_accounts AS account
    SET converged_at = now()
- WHERE account.id = ANY (%(account_ids)s)
-   AND NOT EXISTS (SELECT FROM provisioner.pending_kicks AS kick
-                    WHERE kick.account_id = account.id AND kick.confirmed_at IS NULL);
+  FROM provisioner.credentials
+ WHERE credentials.account_id = account.id AND credentials.username = ANY (%(usernames)s);
 
 -- name: kicks_finish
 DELETE FROM provisioner.pending_kicks AS kick

@@ -45,7 +45,11 @@ class Environment:
 
     def service(self) -> dict[str, str]:
         """Return the variables of `provisioner serve`, `worker` and the commands for people."""
-        return self._base() | {
+        return self._base() | self.own()
+
+    def own(self) -> dict[str, str]:
+        """Return what the stack itself decides of the service's variables."""
+        return {
             "DATABASE_URL": self.database_url,
             "SIP_ADDRESS": self.sip_address,
             "SIP_PORT": str(self.sip_port),

@@ -1,5 +1,6 @@
 """The whole system on one machine, in one directory."""
 
+import shlex
 import signal
 import sys
 import time
@@ -142,12 +143,25 @@ class Stack:
             for step in (self._start_database, self._start_kamailio, self._start_service):
                 began = time.monotonic()
                 self._report(f"{step()} ({time.monotonic() - began:.1f} s)")
+            self._write_environment()
         except BaseException:
             self.stop()
             raise
 
+    def _write_environment(self) -> None:
+        """Leave what a `provisioner` command needs, for a shell: `. var/environment`."""
+        lines = [
+            f"export {name}={shlex.quote(value)}\n"
+            for name, value in self._environment.own().items()
+        ]
+        path = self.directory.environment
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text("".join(lines), encoding="utf-8")
+
     def stop(self) -> None:
         """Stop everything, in reverse order; the data stay. Harmless if nothing runs."""
+        self.directory.environment.unlink(missing_ok=True)
         for process in reversed(self.processes):
             process.stop()
         self.directory.release()

@@ -181,11 +181,17 @@ def test_a_wrong_limit_is_named(client: Client, limit: str) -> None:
     assert "limit" in answer.json["detail"]
 
 
-@pytest.mark.parametrize("cursor", ["%25", "abc", "w6k=", "LTE="])
-def test_a_wrong_cursor_is_named(client: Client, cursor: str) -> None:
-    answer = client("GET", f"/sip-accounts?cursor={cursor}")
+@pytest.mark.parametrize("path", ["/sip-accounts", "/numbers"])
+@pytest.mark.parametrize("cursor", ["%25", "abc", "w6k=", "LTE=", "AA=="])
+def test_a_wrong_cursor_is_named(client: Client, path: str, cursor: str) -> None:
+    answer = client("GET", f"{path}?cursor={cursor}")
     assert answer.status_code == 422
     assert "cursor" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/numbers/%00", "/networks/%00", "/sip-accounts/%00"])
+def test_a_path_that_no_object_can_have_is_not_found(client: Client, path: str) -> None:
+    assert client("GET", path).status_code == 404
 
 
 def test_an_unknown_path_is_a_problem(client: Client) -> None:

@@ -180,6 +180,25 @@ def test_a_change_that_takes_away_is_pending_until_the_node_confirms(
     assert not client("GET", "/nodes").json["items"][0]["converged"]
 
 
+def test_a_deletion_that_nodes_have_yet_to_confirm_is_accepted(client: Client, node: int) -> None:
+    account = client.new_account()
+    answer = client("DELETE", f"/sip-accounts/{account['id']}", Prefer="wait=0")
+    assert answer.status_code == 202
+    assert client("GET", f"/sip-accounts/{account['id']}").status_code == 404
+
+
+def test_the_next_account_on_a_number_waits_for_the_former_ones_bindings_to_go(
+    client: Client, node: int
+) -> None:
+    account = client.new_account()
+    client("DELETE", f"/sip-accounts/{account['id']}")
+    body = {"name": "Next", "main_number": NUMBER, "voice_channels": 1}
+    following = client("POST", "/sip-accounts", body).json
+    assert following["convergence"]["pending_nodes"] == ["away"]
+    answer = client("POST", f"/sip-accounts/{following['id']}/enable", Prefer="wait=0")
+    assert answer.status_code == 202
+
+
 @pytest.mark.parametrize(
     ("first", "then", "drop_all"),
     [

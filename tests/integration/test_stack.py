@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -235,3 +236,13 @@ def test_passwords_are_on_no_command_line_and_in_no_log(stack: Stack) -> None:
     for process in stack.processes:
         seen.append(Path(f"/proc/{process.pid}/cmdline").read_text())
     assert not any(secret in text for secret in secrets for text in seen)
+
+
+def test_commands_run_in_the_environment_that_the_stack_leaves(stack: Stack) -> None:
+    path = stack.directory.environment
+    assert path.stat().st_mode & 0o777 == 0o600
+    script = f". {shlex.quote(str(path))}; exec .venv/bin/provisioner sync"
+    answer = subprocess.run(
+        ["sh", "-c", script], env={}, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == "nothing to repair\n"

@@ -17,7 +17,7 @@ from provisioner.errors import RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.stack.processes import Process
 from provisioner.stack.stack import Stack
-from tests.sip.clients import Credentials, Sipp, Wire
+from tests.sip.clients import Credentials, Registration, Sipp, Wire
 from tests.system import Line, System, eventually
 
 pytestmark = pytest.mark.native
@@ -125,38 +125,53 @@ def test_a_register_in_flight_while_the_account_is_disabled_leaves_no_binding(
 ) -> None:
     """The query has read "enabled", the kick has passed, and only then the binding is saved."""
     line = system.new_line()
-    with slow_credentials(database):
-        statuses: list[int] = []
-        phone = threading.Thread(target=lambda: statuses.append(register(system, line)))
+    place = system.internet
+    answers: list[Registration] = []
+
+    def register_now() -> None:
+        answers.append(Sipp(place.registrar, line.credentials, place.client).register())
+
+    phone = threading.Thread(target=register_now)
+    with held_credentials(database):
         phone.start()
         eventually(lambda: asked(database))
         line.disable()
-        phone.join()
-    assert statuses == [503]
+    phone.join()
+    (answer,) = answers
+    assert answer.status == 503
+    assert answer.message
+    assert answer.message.header("Retry-After") == "1"  # 10 would be for a database away
     assert line.bindings() == []
 
 
+GATE = 7_000_001  # of the advisory lock that holds back the credentials query
+
+
 @contextmanager
-def slow_credentials(database: Database) -> Iterator[None]:
-    """Let Kamailio's credentials query return half a second after it has read."""
+def held_credentials(database: Database) -> Iterator[None]:
+    """Let Kamailio's credentials query read its row, and return when the block is left."""
     row = database.execute(
         "SELECT pg_get_functiondef('kamailio.cred'::regproc) AS definition"
     ).fetchone()
     assert row
-    slow = row["definition"].replace("    IF NOT FOUND", "    PERFORM pg_sleep(0.5); IF NOT FOUND")
-    slow = slow.replace("IF NOT FOUND", "IF false", 1)
-    database.execute(slow.encode())
+    original = row["definition"]
+    gate = f"PERFORM pg_advisory_lock_shared({GATE}), pg_advisory_unlock_shared({GATE});"
+    held = original.replace("IF NOT FOUND", f"{gate} IF false", 1)
+    assert held != original
+    database.execute("SELECT pg_advisory_lock(%s)", [GATE])
+    database.execute(held.encode())
     try:
         yield
     finally:
-        database.execute(row["definition"].encode())
+        database.execute("SELECT pg_advisory_unlock(%s)", [GATE])
+        database.execute(original.encode())
 
 
 def asked(database: Database) -> bool:
-    """Say whether Kamailio is waiting in the slow query."""
+    """Say whether Kamailio's query waits at the gate."""
     return bool(
         database.execute(
-            "SELECT 1 FROM pg_stat_activity WHERE usename = 'kamailio' AND wait_event = 'PgSleep'"
+            "SELECT 1 FROM pg_stat_activity WHERE usename = 'kamailio' AND wait_event_type = 'Lock'"
         ).fetchone()
     )
 
