@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.settings import Settings
 
@@ -16,6 +17,13 @@ THREADS = 16  # of each worker: a request that waits for convergence holds one
 def serve(settings: Settings) -> None:
     """Serve the HTTP API in the foreground until SIGTERM or SIGINT."""
     _Server(settings).run()
+
+
+def _close_database(_: object, worker: Any) -> None:
+    """Close the pool, whose threads would otherwise keep an ending process waiting."""
+    services = worker.wsgi.extensions["provisioner"]
+    assert isinstance(services, Services)  # noqa: S101 - create_app put it there
+    services.database.close()
 
 
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
@@ -35,6 +43,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus',
             "control_socket_disable": True,
+            "worker_exit": _close_database,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Write the installation's secrets, random, at the first start: one file of KEY=VALUE lines for each
+# group of readers, readable by that group alone. A file that exists is never changed.
+set -eu
+
+directory=${1:?usage: make-secrets.sh DIRECTORY}
+umask 077
+
+# The groups: 901 postgres, 902 kamailio, 903 provisioner, 904 the migration only.
+# 192 random bits, in characters that need no quoting in a URL or a shell.
+random() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
+
+# write NAME GROUP_ID: standard input becomes the file, complete or not at all.
+write() {
+    cat > "$directory/$1.new"
+    chown "root:$2" "$directory/$1.new"
+    chmod 0440 "$directory/$1.new"
+    mv "$directory/$1.new" "$directory/$1"
+}
+
+# The file written last shows that the set is complete.
+if [ -e "$directory/postgres.env" ]; then
+    exit 0
+fi
+postgres=$(random) provisioner=$(random) kamailio=$(random) rpc_token=$(random)
+database=postgres:5432/provisioner
+
+write kamailio.env 902 << END
+KAMAILIO_DB_URL=postgres://kamailio:$kamailio@$database
+KAMAILIO_RPC_TOKEN=$rpc_token
+END
+write provisioner.env 903 << END
+DATABASE_URL=postgresql://provisioner:$provisioner@$database
+KAMAILIO_RPC_TOKEN=$rpc_token
+END
+write migrate.env 904 << END
+DATABASE_ADMIN_URL=postgresql://postgres:$postgres@$database
+PROVISIONER_DB_PASSWORD=$provisioner
+KAMAILIO_DB_PASSWORD=$kamailio
+END
+write postgres.env 901 << END
+POSTGRES_PASSWORD=$postgres
+END
+chmod 0755 "$directory"
