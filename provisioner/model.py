@@ -69,7 +69,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How many nodes obey an account's present generation, and since when all of them do."""
+    """How many nodes obey the present generation of something, and since when all of them do."""
 
     generation: int
     nodes_total: int
@@ -85,6 +85,17 @@ class Convergence:
     def nodes_converged(self) -> int:
         """Count the nodes that have confirmed."""
         return self.nodes_total - len(self.pending_nodes)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of the views `account_status` or `network_status`."""
+        pending = tuple(row["pending_nodes"])
+        return cls(
+            generation=row["generation"],
+            nodes_total=row["nodes_total"],
+            pending_nodes=pending,
+            since=None if pending else row["converged_at"],
+        )
 
 
 @dataclass(frozen=True)
@@ -112,8 +123,7 @@ class Account:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Make one from a row of the queries named `account_*`."""
-        pending = tuple(row["pending_nodes"])
+        """Make one from a row of the view `account_status`."""
         return cls(
             id=row["id"],
             project_id=row["project_id"],
@@ -127,12 +137,7 @@ class Account:
             state=AccountState(row["state"]),
             created_at=row["created_at"],
             changed_at=row["changed_at"],
-            convergence=Convergence(
-                generation=row["generation"],
-                nodes_total=row["nodes_total"],
-                pending_nodes=pending,
-                since=None if pending else row["converged_at"],
-            ),
+            convergence=Convergence.from_row(row),
         )
 
 
@@ -142,10 +147,13 @@ class Network:
 
     name: str
     cidrs: tuple[str, ...]
-    generation: int
     changed_at: datetime
-    pending_nodes: tuple[str, ...]
-    nodes_total: int
+    convergence: Convergence
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of the view `network_status`."""
+        return cls(row["name"], tuple(row["cidrs"]), row["changed_at"], Convergence.from_row(row))
 
 
 @dataclass(frozen=True)

@@ -176,16 +176,7 @@ def unconfirmed_kicks(connection: Connection, username: str) -> int:
 def network(connection: Connection, name: str) -> Network | None:
     """Find a shared network by its name."""
     row = one(connection, NETWORKS["network"], name=name)
-    if row is None:
-        return None
-    return Network(
-        name=row["name"],
-        cidrs=tuple(row["cidrs"]),
-        generation=row["generation"],
-        changed_at=row["changed_at"],
-        pending_nodes=tuple(row["pending_nodes"]),
-        nodes_total=row["nodes_total"],
-    )
+    return Network.from_row(row) if row else None
 
 
 def replace_cidrs(connection: Connection, name: str, cidrs: Sequence[str]) -> bool:

@@ -147,6 +147,7 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
 def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
     """Note that a node holds the allowlists of a generation."""
     run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    run(connection, SYNC["networks_converged"])
 
 
 def restricted_usernames(connection: Connection, usernames: Collection[str]) -> list[str]:

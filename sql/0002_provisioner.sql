@@ -91,7 +91,8 @@ CREATE TABLE provisioner.networks (
     name         text NOT NULL UNIQUE,
     source_group integer NOT NULL UNIQUE CHECK (source_group > 0),
     generation   bigint NOT NULL DEFAULT nextval('provisioner.generation'),
-    changed_at   timestamptz NOT NULL DEFAULT now()
+    changed_at   timestamptz NOT NULL DEFAULT now(),
+    converged_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO provisioner.networks (name, source_group) VALUES ('cloudfire', 1);
 

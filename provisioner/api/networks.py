@@ -25,4 +25,4 @@ def replace_network(name: str) -> Response:
     seconds = waiting.preferred_wait()
     if seconds is not None and waiting.allowlists_converged(seconds):
         network = networks.read(database(), name)
-    return waiting.applied(jsonify(show_network(network)), not network.pending_nodes)
+    return waiting.applied(jsonify(show_network(network)), network.convergence.converged)

@@ -161,13 +161,8 @@ def show_network(network: Network) -> dict[str, Any]:
         "name": network.name,
         "cidrs": list(network.cidrs),
         "changed_at": show_time(network.changed_at),
-        "generation": network.generation,
-        "convergence": {
-            "converged": not network.pending_nodes,
-            "nodes_converged": network.nodes_total - len(network.pending_nodes),
-            "nodes_total": network.nodes_total,
-            "pending_nodes": list(network.pending_nodes),
-        },
+        "generation": network.convergence.generation,
+        "convergence": show_convergence(network.convergence),
     }
 
 

@@ -60,32 +60,13 @@ SELECT id FROM provisioner.sip_accounts
    FOR UPDATE;
 
 -- name: account
--- An account with its convergence: the nodes that have yet to confirm it.
-SELECT account.*, credentials.username, credentials.realm,
-       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
-       ARRAY(SELECT nodes.name
-               FROM provisioner.pending_kicks
-               JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
-              WHERE pending_kicks.username = credentials.username
-                AND pending_kicks.confirmed_at IS NULL
-              ORDER BY nodes.name) AS pending_nodes
-  FROM provisioner.sip_accounts AS account
-  JOIN provisioner.credentials ON credentials.account_id = account.id
- WHERE account.id = %(account_id)s AND account.project_id = %(project_id)s;
+SELECT * FROM provisioner.account_status
+ WHERE id = %(account_id)s AND project_id = %(project_id)s;
 
 -- name: accounts
-SELECT account.*, credentials.username, credentials.realm,
-       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
-       ARRAY(SELECT nodes.name
-               FROM provisioner.pending_kicks
-               JOIN provisioner.nodes ON nodes.id = pending_kicks.node_id
-              WHERE pending_kicks.username = credentials.username
-                AND pending_kicks.confirmed_at IS NULL
-              ORDER BY nodes.name) AS pending_nodes
-  FROM provisioner.sip_accounts AS account
-  JOIN provisioner.credentials ON credentials.account_id = account.id
- WHERE account.project_id = %(project_id)s AND account.id > %(after)s
- ORDER BY account.id
+SELECT * FROM provisioner.account_status
+ WHERE project_id = %(project_id)s AND id > %(after)s
+ ORDER BY id
  LIMIT %(limit)s;
 
 -- name: account_update

@@ -1,15 +1,7 @@
 -- Networks that accounts share.
 
 -- name: network
-SELECT network.id, network.name, network.generation, network.changed_at,
-       ARRAY(SELECT cidr::text FROM provisioner.network_cidrs
-              WHERE network_id = network.id ORDER BY cidr) AS cidrs,
-       (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
-       ARRAY(SELECT nodes.name FROM provisioner.pending_reloads
-               JOIN provisioner.nodes ON nodes.id = pending_reloads.node_id
-              ORDER BY nodes.name) AS pending_nodes
-  FROM provisioner.networks AS network
- WHERE network.name = %(name)s;
+SELECT * FROM provisioner.network_status WHERE name = %(name)s;
 
 -- name: network_lock
 SELECT id FROM provisioner.networks WHERE name = %(name)s FOR UPDATE;
@@ -25,7 +17,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: network_touch
 UPDATE provisioner.networks
-   SET generation = nextval('provisioner.generation'), changed_at = now()
+   SET generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
  WHERE id = %(network_id)s;
 
 -- name: addresses_erase

@@ -110,6 +110,9 @@ UPDATE provisioner.pending_reloads
 DELETE FROM provisioner.pending_reloads
  WHERE node_id = %(node_id)s AND generation = %(generation)s;
 
+-- name: networks_converged
+UPDATE provisioner.networks SET converged_at = now();
+
 -- name: restricted_usernames
 -- The accounts that may register from CloudFire's networks only.
 SELECT credentials.username
