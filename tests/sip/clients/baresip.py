@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from .message import Message, final_answer, messages_in
-from .model import ClientError, Credentials, Registrar, Registration
-from .phone import Phone
+from .model import ClientError, Registration
+from .phone import RunningPhone
 from .process import Program, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 MODULES = Path("/usr/lib/baresip/modules")
 READY = r"^baresip is ready\.$"
@@ -43,7 +42,7 @@ module_app menu.so
 """
 
 
-class Baresip(Phone):
+class Baresip(RunningPhone):
     """baresip; the binding lives as long as the program, which takes it away as it stops.
 
     Over TCP it sends from an address of the system's choice, whatever `source` says.
@@ -51,22 +50,11 @@ class Baresip(Phone):
     """
 
     name: ClassVar[str] = "baresip"
+    farewell: ClassVar[str] = "/quit"
 
-    def __init__(
-        self,
-        registrar: Registrar,
-        credentials: Credentials,
-        source: str,
-        *,
-        expires: int = 300,
-        run_in: Sequence[str] = (),
-    ) -> None:
-        super().__init__(registrar, credentials, source, expires=expires, run_in=run_in)
-        self._folder = tempfile.TemporaryDirectory(prefix="baresip-")
-        self._program: Program | None = None
-        self._read_to = 0
-        self._calls_read_to = 0
-        self._since = 0.0
+    _read_to = 0
+    _calls_read_to = 0
+    _since = 0.0
 
     def start(self) -> None:
         """Start the program, which registers by itself; nothing if it runs already."""
@@ -196,32 +184,6 @@ class Baresip(Phone):
             raise ClientError(f"no {pattern!r} in {timeout} s: {program.output()[-800:]}")
         self._calls_read_to += found.end()
         return found
-
-    def _running(self) -> Program:
-        if self._program is None:
-            raise ClientError("baresip is not running")
-        return self._program
-
-    @property
-    def log(self) -> str:
-        """Everything that it printed, SIP messages included."""
-        return self._program.output() if self._program else ""
-
-    def stop(self) -> None:
-        """Hang up, unregister, end, and forget the configuration."""
-        self._halt()
-        self._folder.cleanup()
-
-    def power_cut(self) -> None:
-        """End it without a word: no BYE, no farewell; the binding stays."""
-        if self._program is not None:
-            self._program.kill()
-            self._program = None
-
-    def _halt(self) -> None:
-        if self._program is not None:
-            self._program.stop("/quit")
-            self._program = None
 
 
 def _accepted(output: str) -> Message | None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from .message import final_answer
-from .model import ClientError, Credentials, Registrar, Registration
-from .phone import Phone
+from .model import Registration
+from .phone import RunningPhone
 from .process import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    pass
 
 # It takes an outgoing address for UDP only together with an explicit port.
 _CONFIG = """\
@@ -47,26 +46,14 @@ publish=0
 """
 
 
-class Linphone(Phone):
+class Linphone(RunningPhone):
     """linphone-daemon; the binding lives as long as the program, which takes it away.
 
     Over TCP it sends from an address of the system's choice, whatever `source` says.
     """
 
     name: ClassVar[str] = "linphone"
-
-    def __init__(
-        self,
-        registrar: Registrar,
-        credentials: Credentials,
-        source: str,
-        *,
-        expires: int = 300,
-        run_in: Sequence[str] = (),
-    ) -> None:
-        super().__init__(registrar, credentials, source, expires=expires, run_in=run_in)
-        self._folder = tempfile.TemporaryDirectory(prefix="linphone-")
-        self._program: Program | None = None
+    farewell: ClassVar[str] = "quit"
 
     @property
     def user_agent(self) -> str:
@@ -82,17 +69,16 @@ class Linphone(Phone):
 
     def unregister(self, *, timeout: float = 10.0) -> Registration:
         """Take the binding away; the program runs on."""
-        if self._program is None:
-            raise ClientError("linphone-daemon is not running")
-        started, since = time.monotonic(), self._program.mark()
-        self._program.type("unregister 1")
+        program = self._running()
+        started, since = time.monotonic(), program.mark()
+        program.type("unregister 1")
         return self._wait("Cleared|Failed", started, timeout, since=since)
 
     def _wait(self, states: str, started: float, timeout: float, since: int) -> Registration:
-        assert self._program is not None
+        program = self._running()
         end = rf"moving from state \[\w+\] to \[LinphoneRegistration({states})\]"
-        found = self._program.wait_for(end, timeout=timeout, since=since)
-        output = self._program.output(since)
+        found = program.wait_for(end, timeout=timeout, since=since)
+        output = program.output(since)
         why = "" if found is None else f"it says {found.group(1)}"
         return self._seen(final_answer(output) if found else None, started, why)
 
@@ -119,27 +105,6 @@ class Linphone(Phone):
             registrar=self.registrar.uri,
             expires=self.expires,
         )
-
-    @property
-    def log(self) -> str:
-        """Everything that it printed, SIP messages included."""
-        return self._program.output() if self._program else ""
-
-    def stop(self) -> None:
-        """Unregister, end, and forget the configuration."""
-        self._halt()
-        self._folder.cleanup()
-
-    def power_cut(self) -> None:
-        """End it without a word: the binding stays."""
-        if self._program is not None:
-            self._program.kill()
-            self._program = None
-
-    def _halt(self) -> None:
-        if self._program is not None:
-            self._program.stop("quit")
-            self._program = None
 
 
 def _home(folder: Path) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from .model import NO_ANSWER, Credentials, Registrar, Registration
-from .process import free_port
+from .model import NO_ANSWER, ClientError, Credentials, Registrar, Registration
+from .process import Program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,3 +82,49 @@ class Phone(ABC):
             elapsed=time.monotonic() - started,
             message=answer,
         )
+
+
+class RunningPhone(Phone):
+    """A phone whose program runs for as long as the phone is bound."""
+
+    farewell: ClassVar[str]
+    """The command by which its program ends, politely."""
+
+    def __init__(
+        self,
+        registrar: Registrar,
+        credentials: Credentials,
+        source: str,
+        *,
+        expires: int = 300,
+        run_in: Sequence[str] = (),
+    ) -> None:
+        super().__init__(registrar, credentials, source, expires=expires, run_in=run_in)
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{self.name}-")
+        self._program: Program | None = None
+
+    @property
+    def log(self) -> str:
+        """Everything that it printed, SIP messages included."""
+        return self._program.output() if self._program else ""
+
+    def stop(self) -> None:
+        """Hang up, unregister, end, and forget the configuration."""
+        self._halt()
+        self._folder.cleanup()
+
+    def power_cut(self) -> None:
+        """End it without a word: no BYE, no farewell; the binding stays."""
+        if self._program is not None:
+            self._program.kill()
+            self._program = None
+
+    def _running(self) -> Program:
+        if self._program is None:
+            raise ClientError(f"{self.name} is not running")
+        return self._program
+
+    def _halt(self) -> None:
+        if self._program is not None:
+            self._program.stop(self.farewell)
+            self._program = None
