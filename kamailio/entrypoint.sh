@@ -21,4 +21,4 @@ for address in "$rpc_address" 127.0.0.1; do
     listeners+=(-l "tcp:$address:$KAMAILIO_RPC_PORT")
 done
 
-exec kamailio -DD -E -M 32 -f /etc/kamailio/kamailio.cfg "${listeners[@]}" "$@"
+exec kamailio -DD -E -x tlsf -M 32 -f /etc/kamailio/kamailio.cfg "${listeners[@]}" "$@"

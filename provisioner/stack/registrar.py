@@ -10,7 +10,7 @@ from provisioner.stack.processes import Command
 
 CONFIG = Path(__file__).parents[2] / "kamailio" / "kamailio.cfg"
 USER = "kamailio"  # the system's user, made by Debian's package
-SHARED_MEMORY = 128  # MiB, for bindings, transactions and allowlists
+ALLOCATOR = "tlsf"  # the default, made for debugging, costs a fifth more time a REGISTER
 PRIVATE_MEMORY = 32  # MiB a process; the default 8 is too small for a list of 10,000 bindings
 
 
@@ -38,5 +38,5 @@ def kamailio(
     if os.geteuid() == 0:
         shutil.chown(directory, USER, USER)
     argv = [program, "-DD", "-E", "-f", str(CONFIG), "-Y", str(directory), "-w", str(directory)]
-    argv += ["-m", str(SHARED_MEMORY), "-M", str(PRIVATE_MEMORY), *listen]
+    argv += ["-x", ALLOCATOR, "-M", str(PRIVATE_MEMORY), *listen]
     return Command(argv, environ, keep, user=USER, reads=[directory, CONFIG])

@@ -1,0 +1,89 @@
+"""Accounts in bulk, by SQL, for benchmarks that need many but do not measure their creation."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from provisioner.credentials import Secret, new_secret
+from provisioner.stack.stack import Stack
+
+# Enabled accounts, then Kamailio's rows for them from the view, as a rebuild makes them.
+STATEMENTS = (
+    """
+    INSERT INTO provisioner.numbers (number, project_id, state)
+    SELECT '+' || unnest(%(usernames)s::text[]), min(id), 'active' FROM provisioner.projects
+    """,
+    """
+    INSERT INTO provisioner.sip_accounts
+           (project_id, name, main_number, voice_channels, tariff, cloudfire_only, state)
+    SELECT project_id, number, number, 2, 'pay_per_use', false, 'enabled'
+      FROM provisioner.numbers
+     WHERE account_id IS NULL AND ltrim(number, '+') = ANY (%(usernames)s)
+    """,
+    """
+    UPDATE provisioner.numbers SET account_id = account.id
+      FROM provisioner.sip_accounts AS account
+     WHERE account.main_number = numbers.number AND numbers.account_id IS NULL
+    """,
+    """
+    INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
+    SELECT account.id, secret.username, %(realm)s, secret.ha1, secret.ha1_sha256
+      FROM unnest(%(usernames)s::text[], %(ha1)s::text[], %(ha1_sha256)s::text[])
+           AS secret (username, ha1, ha1_sha256)
+      JOIN provisioner.sip_accounts AS account ON account.main_number = '+' || secret.username
+    """,
+    """
+    INSERT INTO kamailio.subscriber
+           (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+            channels, source_group)
+    SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+           channels, source_group
+      FROM provisioner.desired_subscriber
+     WHERE username = ANY (%(usernames)s)
+    """,
+)
+
+
+def realm_of(stack: Stack) -> str:
+    """Return a running stack's realm."""
+    with psycopg.connect(stack.database_url) as connection:
+        row = connection.execute("SELECT realm FROM provisioner.installation").fetchone()
+    if row is None:
+        raise RuntimeError("The stack's database has no realm.")
+    return str(row[0])
+
+
+def numbers(first: int, count: int) -> list[str]:
+    """Return numbers in E.164 that no other call with another range returns."""
+    return [f"+39{number:010d}" for number in range(first, first + count)]
+
+
+def populate(stack: Stack, count: int) -> list[Secret]:
+    """Add enabled accounts with projected credentials; return their secrets."""
+    realm = realm_of(stack)
+    secrets = [new_secret(number.lstrip("+"), realm) for number in numbers(0, count)]
+    parameters = {
+        "realm": realm,
+        "usernames": [secret.username for secret in secrets],
+        "ha1": [secret.ha1 for secret in secrets],
+        "ha1_sha256": [secret.ha1_sha256 for secret in secrets],
+    }
+    with psycopg.connect(stack.database_url) as connection:
+        for statement in STATEMENTS:
+            connection.execute(statement, parameters)
+    analyze(stack.database_admin_url)
+    return secrets
+
+
+def account_ids(stack: Stack, secrets: Sequence[Secret]) -> dict[str, int]:
+    """Return the account of each username."""
+    query = "SELECT username, account_id FROM provisioner.credentials WHERE username = ANY (%s)"
+    with psycopg.connect(stack.database_url) as connection:
+        rows = connection.execute(query, [[secret.username for secret in secrets]]).fetchall()
+    return {str(username): int(account_id) for username, account_id in rows}
+
+
+def analyze(admin_url: str) -> None:
+    """Let the planner know a freshly filled database, as it would after a while by itself."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
