@@ -1,4 +1,4 @@
-"""The operations on numbers and SIP accounts: each decides, then writes in one transaction.
+"""The operations on SIP accounts: each decides, then writes in one transaction.
 
 What a transaction has committed, the next REGISTER obeys, because Kamailio reads the projection
 that it wrote. A change that takes something away also leaves a row of work for every node, so
@@ -9,18 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provisioner import store
+from provisioner import numbers, store
 from provisioner.credentials import Secret, new_secret
 from provisioner.db import Connection, Database
 from provisioner.errors import (
     DeletionRefused,
+    MainNumberPermanent,
     NotFound,
-    NumberNotActive,
-    NumberTaken,
-    NumberUnknown,
     UsernameTaken,
 )
-from provisioner.model import Account, AccountState, Number, NumberState, Tariff, username_of
+from provisioner.model import Account, AccountState, Number, Tariff, username_of
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,6 @@ class NewAccount:
     voice_channels: int
     tariff: Tariff
     cloudfire_only: bool
-
-
-def create_number(database: Database, project_id: int, number: str, state: NumberState) -> Number:
-    """Add a number to a project.
-
-    Raises:
-        NumberExists: it is there already.
-    """
-    with database.transaction() as connection:
-        return store.insert_number(connection, project_id, number, state)
 
 
 def create(database: Database, project_id: int, new: NewAccount) -> tuple[Account, Secret]:
@@ -61,7 +49,7 @@ def create(database: Database, project_id: int, new: NewAccount) -> tuple[Accoun
             tariff=new.tariff,
             cloudfire_only=new.cloudfire_only,
         )
-        _take_main_number(connection, project_id, new.main_number, account_id)
+        numbers.take(connection, project_id, new.main_number, account_id, field="main_number")
         store.save_credentials(connection, account_id, secret)
         _project(connection, account_id)
         return _present(connection, project_id, account_id), secret
@@ -195,17 +183,37 @@ def _present(connection: Connection, project_id: int, account_id: int) -> Accoun
     return account
 
 
-def _take_main_number(
-    connection: Connection, project_id: int, main_number: str, account_id: int
-) -> None:
-    if store.take_number(connection, project_id, main_number, account_id):
-        return
-    number = store.number(connection, project_id, main_number)
-    if number is None:
-        raise NumberUnknown("main_number")
-    if number.account_id is not None:
-        raise NumberTaken()
-    raise NumberNotActive()
+def link_number(database: Database, project_id: int, account_id: int, number: str) -> Number:
+    """Link an additional number to an account; one that is linked to it stays so.
+
+    Raises:
+        NotFound: there is no such account or number.
+        NumberTaken, NumberNotActive: as they say.
+    """
+    with database.transaction() as connection:
+        account = _locked(connection, project_id, account_id)
+        found = numbers.locked(connection, project_id, number)
+        if found.account_id != account_id:
+            numbers.take(connection, project_id, number, account_id)
+            store.update_account(connection, account)
+        return numbers.locked(connection, project_id, number)
+
+
+def unlink_number(database: Database, project_id: int, account_id: int, number: str) -> None:
+    """Unlink an additional number, which is choosable again at once.
+
+    Raises:
+        NotFound: there is no such account, or the number is not linked to it.
+        MainNumberPermanent: it is the account's main number.
+    """
+    with database.transaction() as connection:
+        account = _locked(connection, project_id, account_id)
+        if number == account.main_number:
+            raise MainNumberPermanent()
+        if number not in store.additional_numbers(connection, account_id):
+            raise NotFound("The number is not linked to this account.")
+        store.free_number(connection, account_id, number)
+        store.update_account(connection, account)
 
 
 def _project(connection: Connection, account_id: int) -> None:

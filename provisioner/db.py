@@ -1,7 +1,8 @@
 """Connections, transactions, and PostgreSQL's errors in the domain's words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ Connection = psycopg.Connection[DictRow]
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 3.0  # seconds to wait for a free connection
 
-_CONSTRAINTS: dict[str, type[ProvisionerError]] = {
+_CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "numbers_pkey": NumberExists,
-    "sip_accounts_main_number_key": NumberTaken,
+    "sip_accounts_main_number_key": partial(NumberTaken, field="main_number"),
     "sip_accounts_name_key": NameTaken,
 }
 

@@ -13,8 +13,9 @@ class ProvisionerError(Exception):
     code = "error"
     field: str | None = None
 
-    def __init__(self, detail: str | None = None) -> None:
+    def __init__(self, detail: str | None = None, *, field: str | None = None) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip()
+        self.field = field or self.field
         super().__init__(self.detail)
 
 
@@ -61,14 +62,12 @@ class NumberTaken(Conflict):
     """The number is in use by another account."""
 
     code = "number-taken"
-    field = "main_number"
 
 
 class NumberNotActive(Conflict):
     """The number is not active, so no account can use it yet."""
 
     code = "number-not-active"
-    field = "main_number"
 
 
 class NumberUnknown(InvalidInput):
@@ -78,6 +77,27 @@ class NumberUnknown(InvalidInput):
 
     def __init__(self, field: str) -> None:
         super().__init__(field, "must be a number of this project; create it first")
+
+
+class NumberInUse(Conflict):
+    """The number is in use by an account, so it stays active until it is unlinked."""
+
+    code = "number-in-use"
+    field = "state"
+
+
+class NumberTransitionRefused(Conflict):
+    """A number cannot go from its present state to that one."""
+
+    code = "number-transition-refused"
+    field = "state"
+
+
+class MainNumberPermanent(Conflict):
+    """The main number stays linked until the account is deleted."""
+
+    code = "main-number-permanent"
+    field = "number"
 
 
 class NameTaken(Conflict):

@@ -41,6 +41,22 @@ class NumberState(StrEnum):
     ACTIVE = "active"
     CEASED = "ceased"
 
+    def may_become(self, state: "NumberState") -> bool:
+        """Say whether a number may go from this state to another; staying is always fine.
+
+        It is ordered, perhaps ported from another operator, active, and ceased at last; who
+        orders it anew starts again.
+        """
+        return state is self or state in _NUMBER_TRANSITIONS[self]
+
+
+_NUMBER_TRANSITIONS = {
+    NumberState.ORDERED: {NumberState.PORTING, NumberState.ACTIVE, NumberState.CEASED},
+    NumberState.PORTING: {NumberState.ACTIVE, NumberState.CEASED},
+    NumberState.ACTIVE: {NumberState.CEASED},
+    NumberState.CEASED: {NumberState.ORDERED},
+}
+
 
 def is_e164(number: str) -> bool:
     """Say whether `number` is `+` and 7 to 15 digits, the first not 0 (ITU-T E.164)."""

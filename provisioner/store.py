@@ -36,9 +36,42 @@ def number(connection: Connection, project_id: int, number: str) -> Number | Non
     return Number.from_row(row) if row else None
 
 
-def numbers(connection: Connection, project_id: int, after: str, limit: int) -> list[Number]:
-    """List a project's numbers that sort after `after`."""
-    found = rows(connection, ACCOUNTS["numbers"], project_id=project_id, after=after, limit=limit)
+def lock_number(connection: Connection, project_id: int, number: str) -> Number | None:
+    """Find one number of a project, and wait for all other changes of it."""
+    row = one(connection, ACCOUNTS["number_lock"], project_id=project_id, number=number)
+    return Number.from_row(row) if row else None
+
+
+def set_number_state(connection: Connection, number: str, state: NumberState) -> None:
+    """Write a number's state."""
+    run(connection, ACCOUNTS["number_state"], number=number, state=state)
+
+
+def linked_numbers(connection: Connection, account_id: int) -> list[Number]:
+    """List an account's numbers, main and additional."""
+    found = rows(connection, ACCOUNTS["numbers_linked"], account_id=account_id)
+    return [Number.from_row(row) for row in found]
+
+
+def numbers(
+    connection: Connection,
+    project_id: int,
+    after: str,
+    limit: int,
+    *,
+    state: NumberState | None = None,
+    choosable: bool | None = None,
+) -> list[Number]:
+    """List a project's numbers that sort after `after`, perhaps only those of a kind."""
+    found = rows(
+        connection,
+        ACCOUNTS["numbers"],
+        project_id=project_id,
+        after=after,
+        limit=limit,
+        state=state,
+        choosable=choosable,
+    )
     return [Number.from_row(row) for row in found]
 
 

@@ -68,6 +68,19 @@ class NumberBody(_Body):
     state: NumberState = NumberState.ACTIVE
 
 
+class NumberPatch(_Body):
+    """PATCH /numbers/{number}."""
+
+    state: NumberState
+
+
+class NumberFilter(BaseModel):
+    """GET /numbers."""
+
+    state: NumberState | None = None
+    choosable: bool | None = None
+
+
 class NewAccountBody(_Body):
     """POST /sip-accounts."""
 

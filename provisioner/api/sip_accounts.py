@@ -7,11 +7,13 @@ from flask import Blueprint, Response, jsonify, make_response
 from provisioner import accounts, registrations, store
 from provisioner.api import paging, waiting
 from provisioner.api.context import authenticated, bearer, body, database, services
+from provisioner.api.numbers import e164_or_404
 from provisioner.api.schemas import (
     AccountPatch,
     NewAccountBody,
     show_account,
     show_binding,
+    show_number,
     show_secret,
 )
 from provisioner.errors import InvalidInput, NotFound
@@ -119,6 +121,34 @@ def drop_registrations(account_id: int) -> Response:
     seconds = waiting.preferred_wait()
     converged = waiting.account_converged(account, DROP_WAIT if seconds is None else seconds)
     return waiting.applied(_no_content(204 if converged else 202), converged)
+
+
+@blueprint.get(ONE + "/numbers")
+@authenticated
+def list_linked_numbers(account_id: int) -> Response:
+    """List the account's numbers, main and additional."""
+    _account(account_id)
+    with database().transaction() as connection:
+        found = store.linked_numbers(connection, account_id)
+    return jsonify(items=[show_number(number) for number in found], next=None)
+
+
+@blueprint.put(ONE + "/numbers/<number>")
+@authenticated
+def link_number(account_id: int, number: str) -> Response:
+    """Link an additional number."""
+    e164_or_404(number)
+    linked = accounts.link_number(database(), bearer().project_id, account_id, number)
+    return jsonify(show_number(linked))
+
+
+@blueprint.delete(ONE + "/numbers/<number>")
+@authenticated
+def unlink_number(account_id: int, number: str) -> Response:
+    """Unlink an additional number."""
+    e164_or_404(number)
+    accounts.unlink_number(database(), bearer().project_id, account_id, number)
+    return _no_content(204)
 
 
 @blueprint.delete(ONE)

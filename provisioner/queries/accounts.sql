@@ -17,8 +17,26 @@ SELECT number, state, account_id, created_at
 SELECT number, state, account_id, created_at
   FROM provisioner.numbers
  WHERE project_id = %(project_id)s AND number > %(after)s
+   AND (%(state)s::text IS NULL OR state = %(state)s)
+   AND (%(choosable)s::boolean IS NULL
+        OR (state = 'active' AND account_id IS NULL) = %(choosable)s)
  ORDER BY number
  LIMIT %(limit)s;
+
+-- name: number_lock
+SELECT number, state, account_id, created_at
+  FROM provisioner.numbers
+ WHERE project_id = %(project_id)s AND number = %(number)s
+   FOR UPDATE;
+
+-- name: number_state
+UPDATE provisioner.numbers SET state = %(state)s WHERE number = %(number)s;
+
+-- name: numbers_linked
+SELECT number, state, account_id, created_at
+  FROM provisioner.numbers
+ WHERE account_id = %(account_id)s
+ ORDER BY number;
 
 -- name: number_take
 -- Binds a choosable number to an account. No row: it is unknown, not active or taken.

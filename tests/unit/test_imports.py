@@ -13,6 +13,7 @@ LAYERS = [
     ["reconcile"],
     ["db", "queries"],
     ["store", "sync_store", "kamailio", "migrate"],
+    ["numbers"],
     ["registrations", "networks", "accounts", "comparison"],
     ["node_sync"],
     ["worker"],
