@@ -217,5 +217,6 @@ def unlink_number(database: Database, project_id: int, account_id: int, number: 
 
 
 def _project(connection: Connection, account_id: int) -> None:
+    store.erase_unwanted_subscriber(connection, account_id)
     if not store.project_subscriber(connection, account_id):
         raise UsernameTaken()

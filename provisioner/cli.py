@@ -5,16 +5,18 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner import comparison, db, store, sync_store
 from provisioner.credentials import new_token, token_digest
 from provisioner.db import Connection
-from provisioner.errors import NodeUnavailable, ProvisionerError
+from provisioner.errors import NodeUnavailable, ProvisionerError, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.migrate import migrate
-from provisioner.reconcile import Limits, Repair, Target
+from provisioner.model import Node
+from provisioner.reconcile import Limits, Repair
 from provisioner.server import serve
 from provisioner.settings import Settings, load_settings
 from provisioner.worker import Worker
@@ -23,8 +25,10 @@ from provisioner.worker import Worker
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did what it says, 1 with one sentence when it could not."""
     options = _parser().parse_args(arguments)
+    serving = options.command in (_serve, _work, _migrate)
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=logging.INFO if serving else logging.CRITICAL,  # others say what they do themselves
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
         result: int = options.command(load_settings(), options)
@@ -66,10 +70,16 @@ def _serve(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _work(settings: Settings, _: argparse.Namespace) -> int:
+    """Work until a signal asks to stop; the work is done by another thread, which it interrupts."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     worker = Worker(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: worker.stop())
-    worker.run()
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while thread.is_alive():
+        if signal.sigtimedwait(signals, 1.0):
+            worker.stop()
+            thread.join()
     return 0
 
 
@@ -99,36 +109,35 @@ def _is_valid(connection: Connection, token: str) -> bool:
 
 
 def _sync(settings: Settings, options: argparse.Namespace) -> int:
-    """Print the plan; with --apply, do it."""
-    limits = Limits(settings.delete_share, settings.delete_floor)
-    with db.connect(settings.database_url) as connection, db.translated_errors():
-        plan, present = _plan_all(connection, settings)
-        for repair in plan:
-            _say(repair)
-        if not plan:
-            _say("nothing to repair")
-        elif options.apply:
-            comparison.apply(connection, plan, present, None if options.force else limits)
-            _say(f"{len(plan)} repaired")
-        else:
+    """Print the plan; with --apply, do it. 1 where a node could not be asked."""
+    limits = None if options.force else Limits(settings.delete_share, settings.delete_floor)
+    url = settings.database_url
+    with db.connect(url, autocommit=True) as connection, db.translated_errors():
+        plan, present = comparison.plan_tables(connection)
+        unasked = 0
+        for node in sync_store.nodes(connection):
+            try:
+                plan += _plan_node(connection, node, settings.rpc_token)
+            except (NodeUnavailable, RpcFailed) as error:
+                _say(f"{node.name}: {error.detail}")
+                unasked += 1
+        for one in plan:
+            _say(one)
+        if options.apply:
+            _say(f"{len(comparison.repair(connection, plan, present, limits))} repaired")
+        elif plan:
             _say(f"{len(plan)} to repair; run again with --apply")
-    return 0
+        else:
+            _say("nothing to repair")
+    return 1 if unasked else 0
 
 
-def _plan_all(connection: Connection, settings: Settings) -> tuple[list[Repair], dict[Target, int]]:
-    plan, present = comparison.plan_tables(connection)
-    for node in sync_store.nodes(connection):
-        kamailio = KamailioNode(node.rpc_url, settings.rpc_token)
-        try:
-            found, count = comparison.plan_node(connection, node, kamailio)
-        except NodeUnavailable as error:
-            _say(f"{node.name}: {error.detail}")
-            continue
-        finally:
-            kamailio.close()
-        plan += found
-        present[Target.BINDING] = present.get(Target.BINDING, 0) + count[Target.BINDING]
-    return plan, present
+def _plan_node(connection: Connection, node: Node, rpc_token: str) -> list[Repair]:
+    kamailio = KamailioNode(node.rpc_url, rpc_token)
+    try:
+        return comparison.plan_node(connection, node, kamailio)
+    finally:
+        kamailio.close()
 
 
 def _forget_node(settings: Settings, options: argparse.Namespace) -> int:

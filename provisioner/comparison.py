@@ -6,18 +6,24 @@ repaired by leaving work for it, the same work that a change leaves.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 from provisioner import reconcile, store, sync_store
 from provisioner.db import Connection
+from provisioner.errors import PlanDangerous
 from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Action, Limits, Repair, Target
 from provisioner.registrations import aor_of
 
 log = logging.getLogger(__name__)
+
+BATCH = 100  # repairs of one transaction, so that account operations do not wait for all of them
+
+# Who has registered by a row that differed in one of these may have to go.
+_ADMITTING = {"ha1", "registration_allowed", "source_group"}
 
 
 def plan_tables(connection: Connection) -> tuple[list[Repair], dict[Target, int]]:
@@ -29,12 +35,13 @@ def plan_tables(connection: Connection) -> tuple[list[Repair], dict[Target, int]
             row["username"],
             ", ".join(row["columns"]) or f"account {row['account_id']}",
             account_id=row["account_id"],
+            kick=not row["columns"] or not _ADMITTING.isdisjoint(row["columns"]),
             drop_all="ha1" in row["columns"],
         )
         for row in sync_store.subscriber_differences(connection)
     ]
     plan += [
-        Repair(Target.ADDRESS, Action(row["action"]), row["cidr"], "cloudfire")
+        Repair(Target.ADDRESS, Action(row["action"]), row["cidr"], row["tag"] or "")
         for row in sync_store.address_differences(connection)
     ]
     present = sync_store.rows_present(connection)
@@ -45,70 +52,83 @@ def plan_tables(connection: Connection) -> tuple[list[Repair], dict[Target, int]
     return plan, counts
 
 
-def plan_node(
-    connection: Connection, node: Node, kamailio: KamailioNode
-) -> tuple[list[Repair], dict[Target, int]]:
-    """Plan what to put right in a node's memory; also count its AORs."""
-    usernames = bound_usernames(connection, kamailio)
-    plan = _bindings_unwanted(connection, node, kamailio, usernames)
-    plan += _bindings_outside(connection, node, kamailio, usernames)
+def plan_node(connection: Connection, node: Node, kamailio: KamailioNode) -> list[Repair]:
+    """Plan what to put right in a node's memory.
+
+    All of it follows from the accounts' own words, so no limit applies: a binding goes because
+    its account is disabled, or bound from outside its networks.
+    """
+    realm = store.realm(connection)
+    usernames = bound_usernames(kamailio, realm)
+    plan = [
+        *_bindings_unwanted(connection, node, kamailio, usernames, realm),
+        *_bindings_outside(connection, node, kamailio, usernames, realm),
+    ]
     if not sync_store.reload_pending(connection, node.id):
-        repair = reconcile.allowlist_repair(
-            node.id,
-            node.name,
-            _allowlist(connection),
-            _own_groups(connection, kamailio),
-        )
-        plan += [repair] if repair else []
-    return plan, {Target.BINDING: len(usernames)}
+        difference = allowlist_difference(connection, kamailio)
+        if difference:
+            repair = (Target.ALLOWLIST, Action.RELOAD, node.name, difference)
+            plan.append(Repair(*repair, node_id=node.id))
+    return plan
 
 
-def apply(
+def repair(
     connection: Connection,
     plan: Sequence[Repair],
     present: Mapping[Target, int],
     limits: Limits | None,
-) -> None:
-    """Put a plan right in the present transaction, and record it.
+) -> list[Repair]:
+    """Put a plan right, batch by batch, and record it; return what was put right.
+
+    Deletions beyond the limits (None: no limits) are left out, the rest is done. The connection
+    must not be in a transaction.
 
     Raises:
-        PlanDangerous: it deletes more than `limits` allow; nothing is done. None: no limits.
+        PlanDangerous: deletions were left out.
     """
-    if limits:
-        reconcile.check(plan, present, limits)
-    for repair in plan:
-        sync_store.record_repair(connection, repair)
-        _REPAIRS[repair.target](connection, repair)
+    safe, refusal = reconcile.split(plan, present, limits) if limits else (plan, None)
+    done = []
+    for start in range(0, len(safe), BATCH):
+        with connection.transaction():
+            done += [one for one in safe[start : start + BATCH] if _apply(connection, one)]
+    if refusal:
+        raise PlanDangerous(refusal)
+    return done
 
 
-def repair(
-    connection: Connection, plan: Sequence[Repair], present: Mapping[Target, int], limits: Limits
-) -> None:
-    """Apply a plan, and log what it puts right; PlanDangerous as `apply` does."""
-    apply(connection, plan, present, limits)
-    for one in plan:
-        log.warning("repair: %s", one)
+def _apply(connection: Connection, one: Repair) -> bool:
+    if not _REPAIRS[one.target](connection, one):
+        log.error("cannot repair: %s: a row of the operator's own is in its place", one)
+        return False
+    sync_store.record_repair(connection, one)
+    log.warning("repair: %s", one)
+    return True
 
 
-def _repair_subscriber(connection: Connection, repair: Repair) -> None:
-    sync_store.lock_account(connection, repair.account_id)
-    sync_store.erase_unwanted_subscriber(connection, repair.account_id)
-    store.project_subscriber(connection, repair.account_id)
-    # Who registered with the row as it was may not be allowed to.
-    store.kick(connection, repair.key, drop_all=repair.drop_all)
+def _repair_subscriber(connection: Connection, one: Repair) -> bool:
+    sync_store.lock_account(connection, one.account_id)
+    store.erase_unwanted_subscriber(connection, one.account_id)
+    projected = store.project_subscriber(connection, one.account_id)
+    if one.kick:
+        store.kick(connection, one.key, drop_all=one.drop_all)
+    return projected or one.action is Action.DELETE
 
 
-def _repair_address(connection: Connection, _: Repair) -> None:
+def _repair_address(connection: Connection, _: Repair) -> bool:
+    """One statement puts all addresses right; the plan's other ones then find nothing to do."""
     if store.project_addresses(connection):
         store.reload_allowlists(connection)
+    return True
 
 
-def _repair_binding(connection: Connection, repair: Repair) -> None:
-    store.kick(connection, repair.key, drop_all=repair.drop_all, node_id=repair.node_id)
+def _repair_binding(connection: Connection, one: Repair) -> bool:
+    store.kick(connection, one.key, drop_all=one.drop_all, node_id=one.node_id)
+    return True
 
 
-def _repair_allowlist(connection: Connection, repair: Repair) -> None:
-    store.reload_allowlists(connection, repair.node_id)
+def _repair_allowlist(connection: Connection, one: Repair) -> bool:
+    store.reload_allowlists(connection, one.node_id)
+    return True
 
 
 _REPAIRS = {
@@ -119,46 +139,42 @@ _REPAIRS = {
 }
 
 
-def bound_usernames(connection: Connection, kamailio: KamailioNode) -> list[str]:
-    """List the usernames of our realm that have bindings on a node."""
-    suffix = aor_of("", store.realm(connection))
-    return [aor.removesuffix(suffix) for aor in kamailio.aors() if aor.endswith(suffix)]
+def bound_usernames(kamailio: KamailioNode, realm: str) -> list[str]:
+    """List the usernames of our realm that have bindings on a node. Ours are digits."""
+    suffix = aor_of("", realm)
+    names = (aor.removesuffix(suffix) for aor in kamailio.aors() if aor.endswith(suffix))
+    return [name for name in names if name.isascii() and name.isdigit()]
 
 
 def _bindings_unwanted(
-    connection: Connection, node: Node, kamailio: KamailioNode, usernames: Sequence[str]
-) -> list[Repair]:
-    """Find bindings of accounts that are disabled or gone."""
-    realm = store.realm(connection)
-    return [
-        Repair(
-            Target.BINDING,
-            Action.DELETE,
-            row["username"],
-            row["reason"],
-            account_id=row["account_id"],
-            node_id=node.id,
-            drop_all=True,
-        )
-        for row in sync_store.unwanted_bindings(connection, node.id, usernames)
-        if kamailio.bindings(aor_of(row["username"], realm))
-    ]
+    connection: Connection,
+    node: Node,
+    kamailio: KamailioNode,
+    usernames: Sequence[str],
+    realm: str,
+) -> Iterator[Repair]:
+    """Find bindings of accounts that are disabled."""
+    for row in sync_store.unwanted_bindings(connection, node.id, usernames):
+        if kamailio.bindings(aor_of(row["username"], realm)):
+            key, detail = row["username"], f"account {row['account_id']} is disabled"
+            yield Repair(Target.BINDING, Action.DELETE, key, detail, node_id=node.id, drop_all=True)
 
 
 def _bindings_outside(
-    connection: Connection, node: Node, kamailio: KamailioNode, usernames: Sequence[str]
-) -> list[Repair]:
+    connection: Connection,
+    node: Node,
+    kamailio: KamailioNode,
+    usernames: Sequence[str],
+    realm: str,
+) -> Iterator[Repair]:
     """Find restricted accounts with a binding from outside CloudFire's networks."""
-    realm = store.realm(connection)
     cidrs = sync_store.cloudfire_cidrs(connection)
-    found = []
     for username in sync_store.restricted_usernames(connection, usernames):
         bindings = kamailio.bindings(aor_of(username, realm))
         outside = [b.source for b in bindings if not is_inside(b.source_address, cidrs)]
         if outside:
             detail = f"bound from {', '.join(outside)}, outside CloudFire's networks"
-            found.append(Repair(Target.BINDING, Action.DELETE, username, detail, node_id=node.id))
-    return found
+            yield Repair(Target.BINDING, Action.DELETE, username, detail, node_id=node.id)
 
 
 def is_inside(source: str, cidrs: Sequence[str]) -> bool:
@@ -170,16 +186,20 @@ def is_inside(source: str, cidrs: Sequence[str]) -> bool:
     return any(address in ip_network(cidr) for cidr in cidrs)
 
 
-def _allowlist(connection: Connection) -> set[tuple[int, str]]:
-    """List what Kamailio loads of our groups; it loads no row that is not an IP network."""
-    entries = set()
+def allowlist_difference(connection: Connection, kamailio: KamailioNode) -> str:
+    """Say how what a node has loaded of our groups differs from the table; empty where it does not.
+
+    Every row of ours must be loaded. Rows of the operator's own may be, as far as Kamailio can
+    read them; anything else must not.
+    """
+    ours, known = set(), set()
     for row in sync_store.allowlist_rows(connection):
         with suppress(ValueError):
-            network = ip_network((row["ip_addr"], row["mask"]), strict=False)
-            entries.add((row["grp"], str(network)))
-    return entries
-
-
-def _own_groups(connection: Connection, kamailio: KamailioNode) -> set[tuple[int, str]]:
+            entry = (row["grp"], str(ip_network((row["ip_addr"], row["mask"]), strict=False)))
+            known.add(entry)
+            ours |= {entry} if row["ours"] else set()
+            # A mask of 0 is loaded as a single address.
+            known.add((row["grp"], str(ip_network(row["ip_addr"]))))
     groups = sync_store.own_groups(connection)
-    return {entry for entry in kamailio.allowlist() if entry[0] in groups}
+    loaded = {entry for entry in kamailio.allowlist() if entry[0] in groups}
+    return reconcile.difference(missing=len(ours - loaded), surplus=len(loaded - known))

@@ -22,7 +22,17 @@ from provisioner.errors import (
 Connection = psycopg.Connection[DictRow]
 
 CONNECT_TIMEOUT = 3  # seconds
-POOL_TIMEOUT = 3.0  # seconds to wait for a free connection
+POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
+STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
+
+# A server whose machine is gone is noticed within seconds, not hours.
+_KEEPALIVE: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
 
 _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "numbers_pkey": NumberExists,
@@ -51,8 +61,8 @@ def connect(url: str, *, autocommit: bool = False, name: str = "provisioner") ->
             url,
             autocommit=autocommit,
             row_factory=dict_row,
-            connect_timeout=CONNECT_TIMEOUT,
             application_name=name,
+            **_KEEPALIVE,
         )
 
 
@@ -66,13 +76,13 @@ class Database:
             connection_class=psycopg.Connection[DictRow],
             kwargs={
                 "row_factory": dict_row,
-                "connect_timeout": CONNECT_TIMEOUT,
                 "application_name": "provisioner serve",
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT}s",
+                **_KEEPALIVE,
             },
             min_size=1,
             max_size=size,
             timeout=POOL_TIMEOUT,
-            reconnect_timeout=POOL_TIMEOUT,
             check=ConnectionPool.check_connection,
             open=True,
         )
@@ -85,8 +95,23 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached; nothing was changed.
             ProvisionerError: a constraint was violated, as the domain error it stands for.
         """
-        with translated_errors(), self._pool.connection() as connection:
+        with translated_errors(), self._connection() as connection:
             yield connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
+        try:
+            connection = self._pool.getconn()
+        except PoolTimeout:
+            with connect(self.url) as fresh:
+                yield fresh
+            return
+        try:
+            with connection:
+                yield connection
+        finally:
+            self._pool.putconn(connection)
 
     def close(self) -> None:
         """Close all connections."""

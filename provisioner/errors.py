@@ -125,7 +125,7 @@ class DeletionRefused(Conflict):
 
 
 class DatabaseUnavailable(ProvisionerError):
-    """The database cannot be reached at the moment. Nothing was changed; try again."""
+    """The database cannot be reached at the moment; try again."""
 
     code = "database-unavailable"
 

@@ -39,7 +39,7 @@ class Binding:
         """Make one from a contact of `ul.lookup`."""
         received = contact.get("Received", NOT_SET)
         uri = contact["Address"] if received == NOT_SET else received
-        source, transport = _host_port(uri)
+        source, transport = _host_port(shown(uri))
         return cls(
             ruid=contact["Ruid"],
             contact=contact["Address"],
@@ -130,9 +130,13 @@ class KamailioNode:
     def call(self, method: str, *parameters: Any) -> Any:
         """Run one JSON-RPC 2.0 command and return its result."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
-        answer = self._post(json.dumps(body))
-        if "error" in answer:
-            error = answer["error"]
+        try:
+            answer = json.loads(self._post(_encode(body)).decode(*_CODEC))
+            error = answer.get("error")
+        except (ValueError, AttributeError):
+            # The answer itself is not told: it may hold what devices sent.
+            raise RpcFailed(method, 0, "the answer is not JSON-RPC") from None
+        if error is not None:
             raise RpcFailed(method, int(error.get("code", 0)), str(error.get("message", "")))
         return answer.get("result")
 
@@ -144,28 +148,42 @@ class KamailioNode:
                 return None
             raise
 
-    def _post(self, body: str) -> Any:
+    def _post(self, body: bytes) -> bytes:
         """Send a request, once more where a kept connection turns out to be dead."""
         kept = self._connection.sock is not None
         try:
             return self._exchange(body)
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException) as error:
             self._connection.close()
             if not kept or isinstance(error, TimeoutError):
-                raise NodeUnavailable(f"The node does not answer: {error!r}") from error
+                raise _unavailable(error) from error
         try:
             return self._exchange(body)
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException) as error:
             self._connection.close()
-            raise NodeUnavailable(f"The node does not answer: {error!r}") from error
+            raise _unavailable(error) from error
 
-    def _exchange(self, body: str) -> Any:
+    def _exchange(self, body: bytes) -> bytes:
         self._connection.request("POST", self._path, body, self._headers)
-        response = self._connection.getresponse()
-        answer = json.loads(response.read())
-        if not isinstance(answer, dict):
-            raise ValueError("no JSON-RPC answer")  # noqa: TRY004 - what arrived, not a bug
-        return answer
+        return self._connection.getresponse().read()
+
+
+# Devices may send any bytes, and a command must be able to name them as they are.
+_CODEC = ("utf-8", "surrogateescape")
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode(*_CODEC)
+
+
+def shown(text: str) -> str:
+    """Return a node's text as it can be shown and stored: what is not UTF-8 is replaced."""
+    return text.encode(*_CODEC).decode("utf-8", "replace")
+
+
+def _unavailable(error: Exception) -> NodeUnavailable:
+    reason = str(error) if isinstance(error, OSError) else type(error).__name__
+    return NodeUnavailable(f"The node does not answer: {reason}")
 
 
 def _host_port(uri: str) -> tuple[str, str]:

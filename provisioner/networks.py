@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from provisioner import store
-from provisioner.db import Database
+from provisioner.db import Connection, Database
 from provisioner.errors import NotFound
 from provisioner.model import Network
 
@@ -14,13 +14,8 @@ def read(database: Database, name: str) -> Network:
     Raises:
         NotFound: there is no network of that name.
     """
-    network = None
-    if name.isprintable():
-        with database.transaction() as connection:
-            network = store.network(connection, name)
-    if network is None:
-        raise NotFound("There is no such network.")
-    return network
+    with database.transaction() as connection:
+        return _present(connection, name)
 
 
 def replace(database: Database, name: str, cidrs: Sequence[str]) -> Network:
@@ -29,9 +24,16 @@ def replace(database: Database, name: str, cidrs: Sequence[str]) -> Network:
     Raises:
         NotFound: there is no network of that name.
     """
-    read(database, name)
     with database.transaction() as connection:
+        _present(connection, name)
         if store.replace_cidrs(connection, name, cidrs):
             store.project_addresses(connection)
             store.reload_allowlists(connection)
-    return read(database, name)
+        return _present(connection, name)
+
+
+def _present(connection: Connection, name: str) -> Network:
+    network = store.network(connection, name) if name.isprintable() else None
+    if network is None:
+        raise NotFound("There is no such network.")
+    return network

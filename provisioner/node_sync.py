@@ -10,19 +10,18 @@ from time import monotonic
 
 from provisioner import comparison, store, sync_store
 from provisioner.db import Connection
-from provisioner.errors import NodeUnavailable, PlanDangerous, RpcFailed
+from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import KamailioNode, Uptime
 from provisioner.model import Node
-from provisioner.reconcile import Limits
 from provisioner.registrations import aor_of
 from provisioner.sync_store import Kick
 
 log = logging.getLogger(__name__)
 
-BATCH = 500  # pending rows read at once
+BATCH = 200  # pending rows of one step
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
-RELOAD_FAILED_RETRY = 5.0  # seconds
+FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
 
 
 class NodeSync:
@@ -33,25 +32,19 @@ class NodeSync:
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        node: Node,
-        kamailio: KamailioNode,
-        interval: float,
-        limits: Limits,
+        self, connection: Connection, node: Node, kamailio: KamailioNode, interval: float
     ) -> None:
         self._connection = connection
         self.node = node
         self._kamailio = kamailio
         self._interval = interval
-        self._limits = limits
         self._realm = store.realm(connection)
         self._up_since = ""
         self._compare_at = monotonic()
         self._reload_from = monotonic()
 
     def step(self) -> None:
-        """See whether the node is there, and do all work that is due."""
+        """See whether the node is there, and do what is due, a batch of it at most."""
         uptime = self._kamailio.uptime()
         if uptime.up_since != self._up_since:
             # It has restarted: what it holds is what it read from tables that may have been
@@ -72,23 +65,23 @@ class NodeSync:
         return min(longest, comparison_due, longest if work is None else work)
 
     def _seen(self, state: str, uptime: Uptime) -> None:
-        known = sync_store.node_seen(self._connection, self.node.id, state, uptime.started_at)
-        if not known:
-            raise NodeUnavailable("The node has been removed.")
+        if not sync_store.node_seen(self._connection, self.node, state, uptime.started_at):
+            raise NodeUnavailable("The node has been removed, or has another address now.")
 
     def _do_kicks(self, uptime: Uptime) -> None:
-        while kicks := sync_store.kicks_due(self._connection, self.node.id, BATCH):
-            cidrs = sync_store.cloudfire_cidrs(self._connection)
-            dropped = [kick.username for kick in kicks if self._kick(kick, cidrs)]
-            sync_store.erase_bindings(self._connection, dropped)
-            self._ensure_same_process(uptime)
-            with self._connection.transaction():
-                first = [kick for kick in kicks if not kick.confirmed]
-                sync_store.confirm_kicks(
-                    self._connection, self.node.id, first, again_after=SECOND_LOOK
-                )
-                second = [kick for kick in kicks if kick.confirmed]
-                sync_store.finish_kicks(self._connection, self.node.id, second)
+        kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
+        if not kicks:
+            return
+        cidrs = sync_store.cloudfire_cidrs(self._connection)
+        done = [kick for kick in kicks if self._kick(kick, cidrs)]
+        dropped = [kick.username for kick in done if kick.drops_all]
+        sync_store.erase_bindings(self._connection, dropped)
+        self._ensure_same_process(uptime)
+        with self._connection.transaction():
+            first = [kick for kick in done if not kick.confirmed]
+            sync_store.confirm_kicks(self._connection, self.node.id, first, again_after=SECOND_LOOK)
+            second = [kick for kick in done if kick.confirmed]
+            sync_store.finish_kicks(self._connection, self.node.id, second)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -98,20 +91,27 @@ class NodeSync:
             raise NodeUnavailable("The node restarted meanwhile.")
 
     def _kick(self, kick: Kick, cidrs: Sequence[str]) -> bool:
-        """Drop what is not allowed of a username's bindings; True where all of them went.
+        """Drop what is not allowed of a username's bindings; False where the node refused."""
+        try:
+            if kick.drops_all:
+                self._drop_all(kick)
+            elif kick.restricted:
+                self._drop_outside(aor_of(kick.username, self._realm), cidrs)
+        except RpcFailed as error:
+            self._failing(error)
+            sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
+            return False
+        return True
+
+    def _drop_all(self, kick: Kick) -> None:
+        """Drop all bindings of a username.
 
         The fence comes first: a REGISTER that was authenticated before the change and is saved
         after the bindings are dropped sees that it moved, and undoes itself.
         """
-        aor = aor_of(kick.username, self._realm)
         if not kick.confirmed:
             self._kamailio.fence(kick.username, kick.generation)
-        if kick.drop_all or not kick.may_register:
-            self._kamailio.drop_bindings(aor)
-            return True
-        if kick.restricted:
-            self._drop_outside(aor, cidrs)
-        return False
+        self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
 
     def _drop_outside(self, aor: str, cidrs: Sequence[str]) -> None:
         for binding in self._kamailio.bindings(aor):
@@ -129,37 +129,40 @@ class NodeSync:
         elif self._reload():
             self._drop_all_outside()
             sync_store.finish_reload(self._connection, self.node.id, generation)
+            # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
     def _reload(self) -> bool:
         """Let the node load the allowlists; False where it has to be tried again later."""
         self._reload_from = monotonic() + RELOAD_PAUSE
+        retry = RELOAD_PAUSE
         try:
             self._kamailio.reload_allowlists()
+            difference = comparison.allowlist_difference(self._connection, self._kamailio)
+            if not difference:
+                return True
+            retry = self._interval
+            self._failing(RpcFailed("permissions.addressReload", 0, difference))
         except RpcFailed as error:
-            retry = RELOAD_PAUSE
             if "ongoing reload" not in error.message.lower():
-                retry = RELOAD_FAILED_RETRY
-                sync_store.node_failing(self._connection, self.node.id, error.detail)
-            sync_store.postpone_reload(self._connection, self.node.id, retry)
-            return False
-        return True
+                retry = FAILED_RETRY
+                self._failing(error)
+        sync_store.postpone_reload(self._connection, self.node.id, retry)
+        return False
 
     def _drop_all_outside(self) -> None:
         """Drop what newly loaded allowlists shut out."""
         cidrs = sync_store.cloudfire_cidrs(self._connection)
-        usernames = comparison.bound_usernames(self._connection, self._kamailio)
+        usernames = comparison.bound_usernames(self._kamailio, self._realm)
         for username in sync_store.restricted_usernames(self._connection, usernames):
             self._drop_outside(aor_of(username, self._realm), cidrs)
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        error = None
-        try:
-            with self._connection.transaction():
-                plan, present = comparison.plan_node(self._connection, self.node, self._kamailio)
-                comparison.repair(self._connection, plan, present, self._limits)
-        except PlanDangerous as refused:
-            error = refused.detail
-            log.error("%s: %s", self.node.name, error)  # noqa: TRY400 - the refusal says it all
-        sync_store.node_compared(self._connection, self.node.id, error)
+        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+        comparison.repair(self._connection, plan, {}, None)
+        sync_store.node_compared(self._connection, self.node.id)
+
+    def _failing(self, error: RpcFailed) -> None:
+        log.error("%s: %s", self.node.name, error.detail)
+        sync_store.node_failing(self._connection, self.node.id, error.detail)

@@ -1,10 +1,8 @@
 """Compares what ought to be with what is. The plan is a value; nothing here acts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-from provisioner.errors import PlanDangerous
 
 
 class Target(StrEnum):
@@ -30,6 +28,7 @@ class Repair:
     """One difference between the desired and the present state, and what becomes of it.
 
     `account_id` is 0 where no account of ours is concerned; `node_id` is None for the tables.
+    `kick`: the account's bindings must be looked at; `drop_all`: all of them go.
     """
 
     target: Target
@@ -38,6 +37,7 @@ class Repair:
     detail: str
     account_id: int = 0
     node_id: int | None = None
+    kick: bool = True
     drop_all: bool = False
 
     def __str__(self) -> str:
@@ -52,39 +52,29 @@ class Limits:
     floor: int
 
 
-def check(plan: Iterable[Repair], present: Mapping[Target, int], limits: Limits) -> None:
-    """Refuse a plan that deletes more than it may of one target's present rows.
+def split(
+    plan: Sequence[Repair], present: Mapping[Target, int], limits: Limits
+) -> tuple[list[Repair], str]:
+    """Part a plan into what may be done, and why the rest may not (empty where all of it may).
 
-    Raises:
-        PlanDangerous: names the target and both counts.
+    Deletions of a target are refused together where they exceed the limits; everything else may
+    be done.
     """
-    deletes: dict[Target, int] = {}
-    for repair in plan:
-        if repair.action is Action.DELETE:
-            deletes[repair.target] = deletes.get(repair.target, 0) + 1
-    for target, count in deletes.items():
-        total = present.get(target, 0)
+    refused: dict[Target, str] = {}
+    for target, total in present.items():
+        count = sum(one.target is target and one.action is Action.DELETE for one in plan)
         if count > limits.floor and count > limits.share * total:
-            raise PlanDangerous(
+            refused[target] = (
                 f"The plan would delete {count} of {total} {target} rows, more than "
-                f"{limits.share:.0%} of them: look at it with `provisioner sync`, and if it is "
-                "right, apply it with `provisioner sync --apply --force`."
+                f"{limits.share:.0%} of them. Look at it with `provisioner sync`; if it is right, "
+                "apply it with `provisioner sync --apply --force`."
             )
+    safe = [one for one in plan if one.target not in refused or one.action is not Action.DELETE]
+    return safe, " ".join(refused.values())
 
 
-def allowlist_repair(
-    node_id: int,
-    node: str,
-    desired: Collection[tuple[int, str]],
-    loaded: Collection[tuple[int, str]],
-) -> Repair | None:
-    """Say what a node's loaded allowlists lack or hold too much; None where they are right.
-
-    Both sides are (group, CIDR) pairs of our own groups.
-    """
-    missing = len(set(desired) - set(loaded))
-    surplus = len(set(loaded) - set(desired))
+def difference(*, missing: int, surplus: int) -> str:
+    """Put in words how what is loaded differs; empty where it does not."""
     if not missing + surplus:
-        return None
-    detail = f"{missing} entries missing, {surplus} too many in the node's memory"
-    return Repair(Target.ALLOWLIST, Action.RELOAD, node, detail, node_id=node_id)
+        return ""
+    return f"{missing} entries missing, {surplus} too many in the node's memory"

@@ -178,6 +178,11 @@ def project_subscriber(connection: Connection, account_id: int) -> bool:
     return run(connection, ACCOUNTS["subscriber_project"], account_id=account_id) == 1
 
 
+def erase_unwanted_subscriber(connection: Connection, account_id: int) -> None:
+    """Delete an account's rows of Kamailio's table other than the one that ought to exist."""
+    run(connection, ACCOUNTS["subscriber_erase_unwanted"], account_id=account_id)
+
+
 def erase_subscriber(connection: Connection, account_id: int) -> None:
     """Remove an account's row from Kamailio's table."""
     run(connection, ACCOUNTS["subscriber_erase"], account_id=account_id)
@@ -227,6 +232,7 @@ def replace_cidrs(connection: Connection, name: str, cidrs: Sequence[str]) -> bo
 
 def project_addresses(connection: Connection) -> int:
     """Make our rows of Kamailio's address table what they ought to be; return how many changed."""
+    run(connection, NETWORKS["networks_lock"])
     erased = run(connection, NETWORKS["addresses_erase"])
     return erased + run(connection, NETWORKS["addresses_project"])
 

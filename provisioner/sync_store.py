@@ -27,6 +27,11 @@ class Kick:
     may_register: bool
     restricted: bool
 
+    @property
+    def drops_all(self) -> bool:
+        """True where no binding may stay."""
+        return self.drop_all or not self.may_register
+
 
 def nodes(connection: Connection) -> list[Node]:
     """List the nodes with how much each has yet to confirm."""
@@ -34,7 +39,8 @@ def nodes(connection: Connection) -> list[Node]:
 
 
 def save_node(connection: Connection, name: str, rpc_url: str) -> None:
-    """Make a node known, or its address what it is now."""
+    """Make a node known, or its name or address what it is now."""
+    run(connection, SYNC["node_rename"], name=name, rpc_url=rpc_url)
     run(connection, SYNC["node_upsert"], name=name, rpc_url=rpc_url)
 
 
@@ -54,10 +60,10 @@ def node(connection: Connection, name: str) -> Node | None:
     return next((node for node in nodes(connection) if node.name == name), None)
 
 
-def node_seen(connection: Connection, node_id: int, state: str, started_at: datetime) -> bool:
-    """Record that a node answered; False where it is no longer known."""
-    parameters = {"node_id": node_id, "state": state, "started_at": started_at}
-    return run(connection, SYNC["node_seen"], **parameters) == 1
+def node_seen(connection: Connection, node: Node, state: str, started_at: datetime) -> bool:
+    """Record that a node answered; False where it is no longer known by this address."""
+    parameters = {"node_id": node.id, "rpc_url": node.rpc_url, "state": state}
+    return run(connection, SYNC["node_seen"], started_at=started_at, **parameters) == 1
 
 
 def node_away(connection: Connection, node_id: int, error: str) -> None:
@@ -70,9 +76,9 @@ def node_failing(connection: Connection, node_id: int, error: str) -> None:
     run(connection, SYNC["node_failing"], node_id=node_id, error=error)
 
 
-def node_compared(connection: Connection, node_id: int, error: str | None) -> None:
-    """Record that a node has been compared with the desired state, and what was in the way."""
-    run(connection, SYNC["node_compared"], node_id=node_id, error=error)
+def node_compared(connection: Connection, node_id: int) -> None:
+    """Record that a node has been compared with the desired state."""
+    run(connection, SYNC["node_compared"], node_id=node_id)
 
 
 def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
@@ -96,6 +102,17 @@ def confirm_kicks(
         **_done(kicks),
     )
     run(connection, SYNC["accounts_converged"], usernames=usernames)
+
+
+def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:
+    """Try a node's work about a username again later."""
+    run(
+        connection,
+        SYNC["kick_postpone"],
+        node_id=node_id,
+        username=kick.username,
+        seconds=seconds,
+    )
 
 
 def finish_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> None:
@@ -147,7 +164,6 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
 def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
     """Note that a node holds the allowlists of a generation."""
     run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
-    run(connection, SYNC["networks_converged"])
 
 
 def restricted_usernames(connection: Connection, usernames: Collection[str]) -> list[str]:
@@ -162,8 +178,8 @@ def cloudfire_cidrs(connection: Connection) -> list[str]:
 
 
 def allowlist_rows(connection: Connection) -> list[DictRow]:
-    """List the rows of Kamailio's address table in our groups: grp, ip_addr, mask."""
-    return rows(connection, SYNC["allowlist_desired"])
+    """List the rows of Kamailio's address table in our groups: grp, ip_addr, mask, ours."""
+    return rows(connection, SYNC["allowlist_rows"])
 
 
 def own_groups(connection: Connection) -> set[int]:
@@ -174,7 +190,7 @@ def own_groups(connection: Connection) -> set[int]:
 def unwanted_bindings(
     connection: Connection, node_id: int, usernames: Collection[str]
 ) -> list[DictRow]:
-    """Pick the usernames that may have no binding: username, account_id, reason."""
+    """Pick the usernames of our accounts that may have no binding: username, account_id."""
     return rows(connection, SYNC["bindings_unwanted"], node_id=node_id, usernames=list(usernames))
 
 
@@ -196,7 +212,7 @@ def rows_present(connection: Connection) -> DictRow:
 
 
 def claim_comparison(connection: Connection) -> bool:
-    """Claim the tables' comparison until the transaction ends; False where another has it."""
+    """Claim the tables' comparison for this session; False where another has it."""
     row = one(connection, SYNC["comparison_lock"])
     return bool(row and row["locked"])
 
@@ -204,11 +220,6 @@ def claim_comparison(connection: Connection) -> bool:
 def lock_account(connection: Connection, account_id: int) -> None:
     """Wait for all other changes of an account, if it exists."""
     run(connection, SYNC["account_lock"], account_id=account_id)
-
-
-def erase_unwanted_subscriber(connection: Connection, account_id: int) -> None:
-    """Delete an account's rows of Kamailio's table that ought not to exist."""
-    run(connection, SYNC["subscriber_erase_unwanted"], account_id=account_id)
 
 
 def record_repair(connection: Connection, repair: Repair) -> None:

@@ -49,7 +49,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._listen()
-            except (DatabaseUnavailable, psycopg.Error) as error:
+            except (DatabaseUnavailable, psycopg.OperationalError) as error:
                 log.warning("the database is away: %s", error)
                 self._stopping.wait(RETRY)
         for thread in self._threads.values():
@@ -61,12 +61,12 @@ class Worker:
         url = self._settings.database_url
         with db.connect(url, autocommit=True, name="provisioner worker") as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
-            for name, url in self._settings.nodes.items():
-                sync_store.save_node(connection, name, url)
+            for name, rpc_url in self._settings.nodes.items():
+                sync_store.save_node(connection, name, rpc_url)
             while not self._stopping.is_set():
                 for node in sync_store.nodes(connection):
                     self._start(f"node {node.name}", partial(self._watch, node.name))
-                while any(connection.notifies(timeout=PULSE, stop_after=1)):
+                if any(connection.notifies(timeout=PULSE, stop_after=1)):
                     self._wake_all()
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
@@ -84,7 +84,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 work()
-            except (DatabaseUnavailable, psycopg.Error) as error:
+            except (DatabaseUnavailable, psycopg.OperationalError) as error:
                 log.warning("%s: the database is away: %s", name, error)
             except Exception:
                 log.exception("%s: unexpected error", name)
@@ -99,7 +99,7 @@ class Worker:
                 return
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
             try:
-                self._obey(NodeSync(connection, node, kamailio, self._interval, self._limits))
+                self._obey(NodeSync(connection, node, kamailio, self._interval))
             except (NodeUnavailable, RpcFailed) as error:
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
@@ -115,7 +115,11 @@ class Worker:
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""
-        with db.connect(self._settings.database_url) as connection, db.translated_errors():
+        url = self._settings.database_url
+        with (
+            db.connect(url, autocommit=True, name="provisioner comparison") as connection,
+            db.translated_errors(),
+        ):
             if sync_store.claim_comparison(connection):
                 plan, present = comparison.plan_tables(connection)
                 try:

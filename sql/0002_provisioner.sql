@@ -105,8 +105,8 @@ CREATE TABLE provisioner.network_cidrs (
 CREATE TABLE provisioner.nodes (
     id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name             text NOT NULL UNIQUE,
-    rpc_url          text NOT NULL,
-    state            text NOT NULL DEFAULT 'away' CHECK (state IN ('up', 'catching_up', 'away')),
+    rpc_url          text NOT NULL UNIQUE,
+    state            text NOT NULL DEFAULT 'catching_up' CHECK (state IN ('up', 'catching_up', 'away')),
     started_at       timestamptz,
     last_seen_at     timestamptz,
     last_compared_at timestamptz,

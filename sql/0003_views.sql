@@ -30,15 +30,18 @@ SELECT network.id                AS network_id,
   FROM provisioner.networks AS network
   JOIN provisioner.network_cidrs ON network_cidrs.network_id = network.id;
 
--- An account with its convergence: the nodes that have yet to confirm it. Work is kept by username,
+-- An account with its convergence: the nodes that have yet to confirm it, or to be compared since
+-- they were added or restarted. Work is kept by username,
 -- because it outlives an account: the next one on the same number waits for it, too.
 CREATE VIEW provisioner.account_status AS
 SELECT account.*, credentials.username, credentials.realm,
        (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
        ARRAY(SELECT nodes.name
-               FROM provisioner.pending_kicks AS kick
-               JOIN provisioner.nodes ON nodes.id = kick.node_id
-              WHERE kick.username = credentials.username AND kick.confirmed_at IS NULL
+               FROM provisioner.nodes
+              WHERE nodes.state = 'catching_up' OR nodes.last_compared_at IS NULL
+                 OR EXISTS (SELECT FROM provisioner.pending_kicks AS kick
+                             WHERE kick.node_id = nodes.id AND kick.confirmed_at IS NULL
+                               AND kick.username = credentials.username)
               ORDER BY nodes.name) AS pending_nodes
   FROM provisioner.sip_accounts AS account
   JOIN provisioner.credentials ON credentials.account_id = account.id;

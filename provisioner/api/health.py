@@ -1,6 +1,5 @@
 """`/livez` and `/readyz`: is this process alive; does all of the system work."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
@@ -8,11 +7,8 @@ from flask import Blueprint, Response, jsonify
 from provisioner import sync_store
 from provisioner.api.context import database
 from provisioner.errors import DatabaseUnavailable
-from provisioner.model import Node
 
 blueprint = Blueprint("health", __name__)
-
-SEEN_WITHIN = timedelta(seconds=10)  # a worker looks at its node every second
 
 
 @blueprint.get("/livez")
@@ -29,16 +25,7 @@ def ready() -> tuple[Response, int]:
             nodes = sync_store.nodes(connection)
     except DatabaseUnavailable:
         return jsonify(status="unavailable", database="unavailable"), 503
-    now = datetime.now(UTC)
-    states = {node.name: _state(node, now) for node in nodes}
+    states = {node.name: node.state for node in nodes}
     works = bool(states) and set(states.values()) == {"up"}
     report: dict[str, Any] = {"database": "ok", "nodes": states}
     return jsonify(status="ok" if works else "unavailable", **report), 200 if works else 503
-
-
-def _state(node: Node, now: datetime) -> str:
-    """Return a node's state, or `unwatched` where no worker has looked at it lately."""
-    seen = node.last_seen_at
-    if node.state == "up" and (seen is None or now - seen > SEEN_WITHIN):
-        return "unwatched"
-    return node.state

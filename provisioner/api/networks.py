@@ -1,11 +1,14 @@
 """`/networks`: allowlists that accounts share."""
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, jsonify
 
 from provisioner import networks
 from provisioner.api import waiting
 from provisioner.api.context import authenticated, body, database
 from provisioner.api.schemas import NetworkBody, show_network
+from provisioner.errors import DatabaseUnavailable
 
 blueprint = Blueprint("networks", __name__, url_prefix="/networks")
 
@@ -24,5 +27,6 @@ def replace_network(name: str) -> Response:
     network = networks.replace(database(), name, body(NetworkBody).cidrs)
     seconds = waiting.preferred_wait()
     if seconds is not None and waiting.allowlists_converged(seconds):
-        network = networks.read(database(), name)
+        with suppress(DatabaseUnavailable):  # the change itself is committed
+            network = networks.read(database(), name)
     return waiting.applied(jsonify(show_network(network)), network.convergence.converged)

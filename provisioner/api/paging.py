@@ -23,7 +23,7 @@ def limit() -> int:
         InvalidInput: it is not such a number.
     """
     text = request.args.get("limit", str(LIMIT_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LIMIT_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= LIMIT_MAX):
         raise InvalidInput("limit", f"must be a number from 1 to {LIMIT_MAX}")
     return int(text)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from provisioner.credentials import Secret
-from provisioner.kamailio import Binding
+from provisioner.kamailio import Binding, shown
 from provisioner.model import (
     CHANNELS_MAX,
     CIDRS_MAX,
@@ -44,6 +44,10 @@ def _cidr(value: str) -> str:
         network = ip_network(value)
     except ValueError as error:
         raise ValueError(f"must be a network in CIDR notation: {error}") from None
+    if not value.rpartition("/")[2].isdigit() and "/" in value:
+        raise ValueError("must have a prefix length, not a netmask")
+    if network.version == 6 and network.network_address.ipv4_mapped is not None:
+        raise ValueError("must be written as an IPv4 network")
     if network.prefixlen == 0:
         raise ValueError("must not be all addresses; leave the restriction off instead")
     if "%" in value:
@@ -183,10 +187,10 @@ def show_binding(node: str, binding: Binding) -> dict[str, Any]:
     """Show a registered contact of an account."""
     return {
         "id": binding.ruid,
-        "contact": binding.contact,
+        "contact": shown(binding.contact),
         "source": binding.source,
         "transport": binding.transport,
-        "user_agent": binding.user_agent,
+        "user_agent": shown(binding.user_agent),
         "expires_at": show_time(binding.expires_at),
         "node": node,
     }

@@ -16,7 +16,7 @@ from provisioner.api.schemas import (
     show_number,
     show_secret,
 )
-from provisioner.errors import InvalidInput, NotFound
+from provisioner.errors import DatabaseUnavailable, InvalidInput, NotFound
 from provisioner.model import Account, AccountState
 
 blueprint = Blueprint("sip_accounts", __name__, url_prefix="/sip-accounts")
@@ -97,7 +97,7 @@ def rotate_credentials(account_id: int) -> Response:
     project_id = bearer().project_id
     account, secret = accounts.rotate_credentials(database(), project_id, account_id)
     converged = _wait(account)
-    response = jsonify(show_secret(_account(account_id), secret, services().settings))
+    response = jsonify(show_secret(_as_it_is(account), secret, services().settings))
     return waiting.applied(response, converged)
 
 
@@ -189,5 +189,13 @@ def _wait(account: Account) -> bool:
 def _converging(account: Account) -> Response:
     converged = _wait(account)
     if converged and not account.convergence.converged:
-        account = _account(account.id)
+        account = _as_it_is(account)
     return waiting.applied(jsonify(show_account(account)), converged)
+
+
+def _as_it_is(account: Account) -> Account:
+    """Read an account again after a change; as it was then, if the database went away since."""
+    try:
+        return _account(account.id)
+    except DatabaseUnavailable:
+        return account

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from threading import BoundedSemaphore
 from time import monotonic, sleep
 
 from flask import Response, request
@@ -9,10 +10,15 @@ from flask import Response, request
 from provisioner import store
 from provisioner.api.context import database
 from provisioner.db import Connection
+from provisioner.errors import DatabaseUnavailable
 from provisioner.model import Account
 
-WAIT_MAX = 60  # seconds
+WAIT_MAX = 30  # seconds
+WAITERS_MAX = 8  # of a process at a time; the next one is answered without waiting
 POLL_FIRST, POLL_MAX = 0.002, 0.05  # seconds between two looks
+
+# A waiting request holds a thread, and others must be served meanwhile.
+_waiters = BoundedSemaphore(WAITERS_MAX)
 
 
 def preferred_wait() -> float | None:
@@ -42,12 +48,27 @@ def applied(response: Response, converged: bool) -> Response:
 
 
 def _wait(pending: Callable[[Connection], int], seconds: float) -> bool:
+    """Look until nothing is pending. The change itself is committed by now, so a database that
+    goes away meanwhile is no error: the client learns that convergence is not known.
+    """
+    if not _waiters.acquire(blocking=False):
+        return _look(pending, 0)
+    try:
+        return _look(pending, seconds)
+    finally:
+        _waiters.release()
+
+
+def _look(pending: Callable[[Connection], int], seconds: float) -> bool:
     deadline = monotonic() + seconds
     pause = POLL_FIRST
     while True:
-        with database().transaction() as connection:
-            if not pending(connection):
-                return True
+        try:
+            with database().transaction() as connection:
+                if not pending(connection):
+                    return True
+        except DatabaseUnavailable:
+            return False
         if monotonic() + pause > deadline:
             return False
         sleep(pause)

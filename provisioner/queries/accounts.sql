@@ -99,8 +99,8 @@ UPDATE provisioner.sip_accounts
 DELETE FROM provisioner.sip_accounts WHERE id = %(account_id)s;
 
 -- name: subscriber_project
--- Copies the account's desired row into Kamailio's table. No row: the username belongs to a row
--- that is not ours.
+-- Copies the account's desired row into Kamailio's table. A row that holds our secret is ours, even
+-- if its mark was lost. No row: the username belongs to a row of the operator's own.
 INSERT INTO kamailio.subscriber AS present
        (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
         channels, source_group)
@@ -111,8 +111,19 @@ SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registrati
 ON CONFLICT (username, domain) DO UPDATE
    SET password = excluded.password, ha1b = excluded.ha1b, ha1 = excluded.ha1,
        ha1_sha256 = excluded.ha1_sha256, registration_allowed = excluded.registration_allowed,
-       channels = excluded.channels, source_group = excluded.source_group
- WHERE present.account_id = excluded.account_id;
+       channels = excluded.channels, source_group = excluded.source_group,
+       account_id = excluded.account_id
+ WHERE present.account_id = excluded.account_id
+    OR (present.account_id IS NULL AND present.ha1 = excluded.ha1);
+
+-- name: subscriber_erase_unwanted
+-- Removes an account's rows other than the one that ought to exist.
+DELETE FROM kamailio.subscriber AS present
+ WHERE present.account_id = %(account_id)s
+   AND NOT EXISTS (
+       SELECT FROM provisioner.desired_subscriber AS desired
+        WHERE (desired.account_id, desired.username, desired.domain)
+            = (present.account_id, present.username, present.domain));
 
 -- name: subscriber_erase
 DELETE FROM kamailio.subscriber WHERE account_id = %(account_id)s;
@@ -132,5 +143,8 @@ ON CONFLICT (node_id, username) DO UPDATE
 
 -- name: kicks_unconfirmed
 SELECT count(*) AS pending
-  FROM provisioner.pending_kicks
- WHERE username = %(username)s AND confirmed_at IS NULL;
+  FROM provisioner.nodes
+ WHERE nodes.state = 'catching_up' OR nodes.last_compared_at IS NULL
+    OR EXISTS (SELECT FROM provisioner.pending_kicks AS kick
+                WHERE kick.node_id = nodes.id AND kick.confirmed_at IS NULL
+                  AND kick.username = %(username)s);

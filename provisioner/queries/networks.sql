@@ -20,6 +20,10 @@ UPDATE provisioner.networks
    SET generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
  WHERE id = %(network_id)s;
 
+-- name: networks_lock
+-- Whoever changes a network or its projection holds these locks, so that changes follow each other.
+SELECT id FROM provisioner.networks ORDER BY id FOR UPDATE;
+
 -- name: addresses_erase
 -- Removes our rows that ought not to exist; rows of the operator's own stay.
 DELETE FROM kamailio.address AS present

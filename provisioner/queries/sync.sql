@@ -1,12 +1,19 @@
 -- What the worker reads and writes: nodes, pending work, differences, repairs.
 
 -- name: nodes
-SELECT id, name, rpc_url, state, started_at, last_seen_at, last_compared_at, last_error,
+-- A node that no worker has looked at lately is shown as unwatched.
+SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error,
+       CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
+            ELSE state
+       END AS state,
        (SELECT count(*) FROM provisioner.pending_kicks
          WHERE node_id = nodes.id AND confirmed_at IS NULL)
        + (SELECT count(*) FROM provisioner.pending_reloads WHERE node_id = nodes.id) AS pending
   FROM provisioner.nodes
  ORDER BY name;
+
+-- name: node_rename
+UPDATE provisioner.nodes SET name = %(name)s WHERE rpc_url = %(rpc_url)s AND name <> %(name)s;
 
 -- name: node_upsert
 INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
@@ -23,7 +30,7 @@ SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) 
 -- name: node_seen
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now()
- WHERE id = %(node_id)s;
+ WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s;
 
 -- name: node_away
 UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %(node_id)s;
@@ -32,21 +39,30 @@ UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %
 UPDATE provisioner.nodes SET last_error = %(error)s WHERE id = %(node_id)s;
 
 -- name: node_compared
-UPDATE provisioner.nodes SET last_compared_at = now(), last_error = %(error)s
+-- Whatever failed before is told again if work for it is still pending.
+UPDATE provisioner.nodes
+   SET last_compared_at = now(),
+       last_error = CASE WHEN EXISTS (SELECT FROM provisioner.pending_reloads WHERE node_id = id)
+                           OR EXISTS (SELECT FROM provisioner.pending_kicks WHERE node_id = id)
+                         THEN last_error END
  WHERE id = %(node_id)s;
 
 -- name: kicks_due
 -- Pending work with what decides it: the account as it is now, if it still is.
 SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
-       account.state IS NOT NULL AND account.state <> 'disabled' AS may_register,
-       coalesce(account.cloudfire_only OR account.state = 'linked_to_teams', false) AS restricted
+       coalesce(desired.registration_allowed, false) AS may_register,
+       coalesce(desired.source_group > 0, false) AS restricted
   FROM provisioner.pending_kicks AS kick
-  LEFT JOIN provisioner.credentials ON credentials.username = kick.username
-  LEFT JOIN provisioner.sip_accounts AS account ON account.id = credentials.account_id
+  LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
  WHERE kick.node_id = %(node_id)s AND kick.due_at <= now()
- ORDER BY kick.due_at
+ ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at
  LIMIT %(limit)s;
+
+-- name: kick_postpone
+UPDATE provisioner.pending_kicks
+   SET due_at = now() + make_interval(secs => %(seconds)s)
+ WHERE node_id = %(node_id)s AND username = %(username)s;
 
 -- name: accounts_lock
 -- Taken before pending rows are, in the order in which account operations take both.
@@ -107,20 +123,17 @@ UPDATE provisioner.pending_reloads
  WHERE node_id = %(node_id)s;
 
 -- name: reload_finish
-DELETE FROM provisioner.pending_reloads
- WHERE node_id = %(node_id)s AND generation = %(generation)s;
-
--- name: networks_converged
-UPDATE provisioner.networks SET converged_at = now();
+WITH finished AS (
+    DELETE FROM provisioner.pending_reloads
+     WHERE node_id = %(node_id)s AND generation = %(generation)s
+ RETURNING node_id)
+UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished);
 
 -- name: restricted_usernames
 -- The accounts that may register from CloudFire's networks only.
-SELECT credentials.username
-  FROM provisioner.sip_accounts AS account
-  JOIN provisioner.credentials ON credentials.account_id = account.id
- WHERE account.state <> 'disabled'
-   AND (account.cloudfire_only OR account.state = 'linked_to_teams')
-   AND credentials.username = ANY (%(usernames)s);
+SELECT username
+  FROM provisioner.desired_subscriber
+ WHERE registration_allowed AND source_group > 0 AND username = ANY (%(usernames)s);
 
 -- name: cloudfire_cidrs
 SELECT network_cidrs.cidr::text AS cidr
@@ -128,29 +141,23 @@ SELECT network_cidrs.cidr::text AS cidr
   JOIN provisioner.networks ON networks.id = network_cidrs.network_id
  WHERE networks.name = 'cloudfire';
 
--- name: allowlist_desired
--- What a node ought to hold in memory of the groups that are ours.
-SELECT grp, ip_addr, mask FROM kamailio.address
+-- name: allowlist_rows
+-- What a node loads of the groups that are ours; a row without a mark is the operator's own.
+SELECT grp, ip_addr, mask, network_id IS NOT NULL AS ours FROM kamailio.address
  WHERE grp IN (SELECT source_group FROM provisioner.networks);
 
 -- name: own_groups
 SELECT source_group FROM provisioner.networks;
 
 -- name: bindings_unwanted
--- Of the usernames that have bindings, those that may have none: their account is disabled or
--- gone. A username of the operator's own rows is not ours to judge.
-SELECT bound.username, coalesce(account.id, 0) AS account_id,
-       CASE WHEN account.id IS NULL THEN 'no such account' ELSE 'account is disabled' END AS reason
-  FROM unnest(%(usernames)s::text[]) AS bound (username)
-  LEFT JOIN provisioner.credentials ON credentials.username = bound.username
-  LEFT JOIN provisioner.sip_accounts AS account ON account.id = credentials.account_id
- WHERE (account.id IS NULL OR account.state = 'disabled')
-   AND NOT EXISTS (
-       SELECT FROM kamailio.subscriber AS foreign_row
-        WHERE foreign_row.username = bound.username AND foreign_row.account_id IS NULL)
+-- Of the usernames that have bindings, those of our accounts that may have none. Bindings of
+-- anybody else are not ours to judge; a deleted account's have their own pending work.
+SELECT desired.username, desired.account_id
+  FROM provisioner.desired_subscriber AS desired
+ WHERE desired.username = ANY (%(usernames)s) AND NOT desired.registration_allowed
    AND NOT EXISTS (
        SELECT FROM provisioner.pending_kicks AS kick
-        WHERE kick.node_id = %(node_id)s AND kick.username = bound.username);
+        WHERE kick.node_id = %(node_id)s AND kick.username = desired.username);
 
 -- name: subscriber_differences
 -- Our rows of Kamailio's subscriber table against the rows that ought to exist.
@@ -180,7 +187,7 @@ SELECT coalesce(desired.account_id, present.account_id) AS account_id,
         present.registration_allowed, present.channels, present.source_group)
     <> (desired.password, desired.ha1b, desired.ha1, desired.ha1_sha256,
         desired.registration_allowed, desired.channels, desired.source_group)
- ORDER BY action, username;
+ ORDER BY coalesce(desired.account_id, present.account_id), action;
 
 -- name: address_differences
 SELECT coalesce(desired.ip_addr, present.ip_addr) || '/' || coalesce(desired.mask, present.mask)
@@ -188,7 +195,8 @@ SELECT coalesce(desired.ip_addr, present.ip_addr) || '/' || coalesce(desired.mas
        CASE WHEN desired.network_id IS NULL THEN 'delete'
             WHEN present.id IS NULL THEN 'insert'
             ELSE 'update'
-       END AS action
+       END AS action,
+       coalesce(desired.tag, present.tag) AS tag
   FROM provisioner.desired_address AS desired
   FULL JOIN (SELECT * FROM kamailio.address WHERE network_id IS NOT NULL) AS present
     ON (present.network_id, present.grp, present.ip_addr, present.mask, present.port)
@@ -201,17 +209,9 @@ SELECT coalesce(desired.ip_addr, present.ip_addr) || '/' || coalesce(desired.mas
 SELECT (SELECT count(*) FROM kamailio.subscriber WHERE account_id IS NOT NULL) AS subscriber,
        (SELECT count(*) FROM kamailio.address WHERE network_id IS NOT NULL) AS address;
 
--- name: subscriber_erase_unwanted
--- Removes an account's rows other than the one that ought to exist.
-DELETE FROM kamailio.subscriber AS present
- WHERE present.account_id = %(account_id)s
-   AND NOT EXISTS (
-       SELECT FROM provisioner.desired_subscriber AS desired
-        WHERE (desired.account_id, desired.username, desired.domain)
-            = (present.account_id, present.username, present.domain));
-
 -- name: comparison_lock
-SELECT pg_try_advisory_xact_lock(hashtext('provisioner comparison')) AS locked;
+-- A session's lock: one worker compares the tables at a time.
+SELECT pg_try_advisory_lock(hashtext('provisioner comparison')) AS locked;
 
 -- name: account_lock
 SELECT id FROM provisioner.sip_accounts WHERE id = %(account_id)s FOR UPDATE;

@@ -125,8 +125,8 @@ def client(settings: Settings, admin: db.Connection) -> Iterator[Client]:
 def node(admin: db.Connection) -> int:
     """A known Kamailio node that never answers; its id."""
     row = admin.execute(
-        "INSERT INTO provisioner.nodes (name, rpc_url) VALUES ('away', 'http://127.0.0.1:9/rpc')"
-        " RETURNING id"
+        "INSERT INTO provisioner.nodes (name, rpc_url, state, last_compared_at)"
+        " VALUES ('away', 'http://127.0.0.1:9/rpc', 'away', now()) RETURNING id"
     ).fetchone()
     assert row
     return int(row["id"])

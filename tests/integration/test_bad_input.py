@@ -159,6 +159,8 @@ def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
         ("0.0.0.0/0", "all addresses"),
         ("::/0", "all addresses"),
         ("fe80::%1/64", "scope"),
+        ("::ffff:10.0.0.0/104", "IPv4"),
+        ("10.0.0.0/255.0.0.0", "prefix length"),
         (5, "valid string"),
     ],
 )
@@ -174,7 +176,7 @@ def test_a_wrong_cidr_is_pointed_at(
     assert written(admin) == before
 
 
-@pytest.mark.parametrize("limit", ["0", "501", "x", "", "-1", "١"])
+@pytest.mark.parametrize("limit", ["0", "501", "x", "", "-1", "١", "0000005000", "9" * 5000])
 def test_a_wrong_limit_is_named(client: Client, limit: str) -> None:
     answer = client("GET", f"/sip-accounts?limit={limit}")
     assert answer.status_code == 422

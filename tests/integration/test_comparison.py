@@ -25,10 +25,10 @@ def tables(admin: db.Connection) -> list[Any]:
 
 def repair(settings: Settings, limits: Limits = LIMITS) -> list[str]:
     """Compare and repair as the worker does; say what was repaired."""
-    with db.connect(settings.database_url) as connection:
+    with db.connect(settings.database_url, autocommit=True) as connection:
         plan, present = comparison.plan_tables(connection)
-        comparison.apply(connection, plan, present, limits)
-        return [f"{repair.action} {repair.target} {repair.key}" for repair in plan]
+        done = comparison.repair(connection, plan, present, limits)
+        return [f"{one.action} {one.target} {one.key}" for one in done]
 
 
 @pytest.fixture
@@ -63,6 +63,10 @@ def test_nothing_differs_after_ordinary_changes(
             ["delete subscriber 39", "insert subscriber 390612345678"],
         ),
         ("DELETE FROM kamailio.subscriber", ["insert subscriber 390612345678"]),
+        (
+            "UPDATE kamailio.subscriber SET account_id = NULL",
+            ["insert subscriber 390612345678"],
+        ),
         (
             "INSERT INTO kamailio.subscriber (account_id, username) VALUES (999, '39')",
             ["delete subscriber 39"],
@@ -140,7 +144,55 @@ def test_the_operators_own_rows_are_not_touched(
     assert tables(admin) == before
 
 
-def test_a_plan_that_deletes_too_much_is_refused_and_does_nothing(
+def test_what_admits_nobody_kicks_nobody(
+    admin: db.Connection, account: Any, settings: Settings, node: int
+) -> None:
+    admin.execute("UPDATE kamailio.subscriber SET channels = 9")
+    assert repair(settings) == ["update subscriber 390612345678"]
+    assert admin.execute("SELECT 1 FROM provisioner.pending_kicks").fetchone() is None
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE kamailio.subscriber SET username = '39'",
+        "UPDATE kamailio.subscriber SET account_id = NULL",
+    ],
+)
+def test_an_account_obeys_although_its_row_was_edited(
+    client: Client, admin: db.Connection, account: Any, edit: str
+) -> None:
+    client("POST", f"/sip-accounts/{account['id']}/enable")
+    admin.execute(edit.encode())
+    assert client("POST", f"/sip-accounts/{account['id']}/disable").status_code == 200
+    (row,) = admin.execute("SELECT * FROM kamailio.subscriber").fetchall()
+    assert (row["username"], row["registration_allowed"]) == ("390612345678", False)
+
+
+def test_a_row_that_is_in_the_way_is_not_called_repaired(
+    admin: db.Connection, account: Any, settings: Settings
+) -> None:
+    admin.execute("UPDATE kamailio.subscriber SET account_id = NULL, ha1 = md5('theirs')")
+    before = tables(admin)
+    assert repair(settings) == []
+    assert tables(admin) == before
+    assert admin.execute("SELECT 1 FROM provisioner.repairs").fetchone() is None
+
+
+def test_a_repair_does_not_bring_back_what_a_change_removes(
+    client: Client, admin: db.Connection, account: Any, settings: Settings
+) -> None:
+    """The repair was planned before the change, and waits for it."""
+    admin.execute("UPDATE kamailio.address SET tag = 'x' WHERE mask = 24")
+    with db.connect(settings.database_url, autocommit=True) as connection:
+        plan, present = comparison.plan_tables(connection)
+        client("PUT", "/networks/cloudfire", {"cidrs": ["2001:db8::/32"]})
+        comparison.repair(connection, plan, present, LIMITS)
+    rows = admin.execute("SELECT ip_addr FROM kamailio.address").fetchall()
+    assert rows == [{"ip_addr": "2001:db8::"}]
+
+
+def test_a_plan_that_deletes_too_much_is_refused_and_deletes_nothing(
     admin: db.Connection, account: Any, settings: Settings
 ) -> None:
     admin.execute(

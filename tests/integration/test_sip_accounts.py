@@ -187,6 +187,13 @@ def test_a_deletion_that_nodes_have_yet_to_confirm_is_accepted(client: Client, n
     assert client("GET", f"/sip-accounts/{account['id']}").status_code == 404
 
 
+def test_a_node_that_was_never_compared_has_not_converged(
+    client: Client, admin: db.Connection, node: int
+) -> None:
+    admin.execute("UPDATE provisioner.nodes SET state = 'catching_up', last_compared_at = NULL")
+    assert client.new_account()["convergence"]["pending_nodes"] == ["away"]
+
+
 def test_the_next_account_on_a_number_waits_for_the_former_ones_bindings_to_go(
     client: Client, node: int
 ) -> None:

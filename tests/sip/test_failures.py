@@ -120,6 +120,41 @@ def test_a_node_has_one_worker_and_another_takes_over(
         stack.worker.wait_ready()
 
 
+def test_a_worker_stops_while_changes_keep_arriving(system: System, stack: Stack) -> None:
+    line = system.new_line()
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            line.api.delete(f"{line.path}/registrations", wait=0)
+
+    changes = threading.Thread(target=change)
+    changes.start()
+    try:
+        before = stack.worker.pid
+        stack.worker.stop(timeout=5)
+        assert "SIGKILL" not in stack.worker.ending, f"{before} had to be killed"
+    finally:
+        stop.set()
+        changes.join()
+        stack.worker.start()
+        stack.worker.wait_ready()
+
+
+def test_a_node_that_is_added_again_is_caught_up_before_it_is_trusted(
+    system: System, stack: Stack, line: Line
+) -> None:
+    """While it was forgotten no work was left for it."""
+    with stopped(stack.worker):
+        command = [".venv/bin/provisioner", "forget-node", "node1"]
+        subprocess.run(command, env=stack.environ, check=True)
+        assert line.disable()["convergence"]["nodes_total"] == 0
+        assert line.bindings() == []  # no node to ask
+    converged(system)
+    eventually(lambda: line.read()["convergence"]["converged"])
+    assert line.bindings() == []
+
+
 def test_a_register_in_flight_while_the_account_is_disabled_leaves_no_binding(
     system: System, database: Database
 ) -> None:
@@ -316,6 +351,30 @@ def test_an_allowlist_that_was_edited_by_hand_is_loaded_again(
     eventually(lambda: reload_by_hand(kamailio) and opened in kamailio.allowlist())
     eventually(lambda: kamailio.allowlist() == {(1, system.cloudfire_cidr)})
     assert register(system, line) == 403
+
+
+def test_an_address_that_kamailio_cannot_load_is_repaired_once(
+    system: System, database: Database
+) -> None:
+    """A row of the operator's own with a mask of 0 is loaded as one address, or not at all."""
+    repairs = "SELECT count(*) AS n FROM provisioner.repairs WHERE target = 'allowlist'"
+    database.execute(
+        "INSERT INTO kamailio.address (grp, ip_addr, mask) VALUES (1, '::ffff:10.0.0.0', 104),"
+        " (1, '0.0.0.0', 0), (1, 'phone.example', 32)"
+    )
+    try:
+        before = database.execute(repairs.encode()).fetchall()
+        seen = compared_at(system)
+        eventually(lambda: compared_at(system) > seen)
+        seen = compared_at(system)
+        eventually(lambda: compared_at(system) > seen)
+        assert database.execute(repairs.encode()).fetchall() == before
+        system.api.put(
+            "/networks/cloudfire", {"cidrs": [system.cloudfire_cidr, "192.0.2.0/24"]}, wait=10
+        ).expect(200)
+    finally:
+        database.execute("DELETE FROM kamailio.address WHERE network_id IS NULL")
+        system.api.put("/networks/cloudfire", {"cidrs": [system.cloudfire_cidr]}, wait=10)
 
 
 def reload_by_hand(kamailio: KamailioNode) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sip.clients import Baresip, Credentials, Sipp
+from tests.sip.clients import Baresip, Credentials, Sipp, Wire
 from tests.system import Line, Place, System
 
 
@@ -152,3 +152,26 @@ def test_more_networks_than_kamailio_loads_by_default_are_all_loaded(system: Sys
     cidrs.append(f"{system.internet.client}/32")
     system.api.put("/networks/cloudfire", {"cidrs": cidrs}, wait=10).expect(200)
     assert phone(line, system.internet).register().accepted
+
+
+@pytest.mark.usefixtures("allowlist")
+def test_ipv6_networks_are_loaded_as_they_were_given(system: System) -> None:
+    cidrs = [system.cloudfire_cidr, "2001:db8::/32", "2001:db8:1::1/128", "fd00::/8"]
+    answer = system.api.put("/networks/cloudfire", {"cidrs": cidrs}, wait=10).expect(200)
+    assert answer["convergence"]["converged"]
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "Contact"])
+def test_a_phone_that_sends_odd_bytes_is_kicked_like_any_other(system: System, name: str) -> None:
+    line, place = system.new_line(cloudfire_only=True), system.cloudfire
+    odd = {"User-Agent": "caf\udce9", "Contact": "<sip:\udce9@192.0.2.1>"}
+    with Wire(place.registrar, place.client) as wire:
+        challenge = wire.exchange(wire.register_request(line.credentials)).challenge
+        request = wire.register_request(
+            line.credentials, challenge=challenge, headers={name: odd[name]}
+        )
+        assert wire.exchange(request).status == 200
+    (binding,) = line.bindings()
+    assert "\ufffd" in binding["user_agent" if name == "User-Agent" else "contact"]
+    line.disable()
+    assert line.bindings() == []

@@ -138,7 +138,7 @@ class Wire:
         }
         start = f"{method} {uri or f'sip:{realm}'} SIP/2.0"
         lines = [start, *(f"{name}: {value}" for name, value in fields.items())]
-        return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+        return ("\r\n".join(lines) + "\r\n\r\n" + body).encode(errors="surrogateescape")
 
     def _via(self) -> str:
         sent_by = f"SIP/2.0/{self.registrar.transport.upper()} {self.source}:{self.port}"
