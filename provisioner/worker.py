@@ -46,12 +46,7 @@ class Worker:
         """Work until stopped."""
         log.info("worker started")
         self._start("comparison", self._compare_tables)
-        while not self._stopping.is_set():
-            try:
-                self._listen()
-            except (DatabaseUnavailable, psycopg.OperationalError) as error:
-                log.warning("the database is away: %s", error)
-                self._stopping.wait(RETRY)
+        self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
         log.info("worker stopped")
