@@ -114,8 +114,8 @@ class Database:
             self._pool.putconn(connection)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
+        """Close all connections; one that is being opened is waited for a second."""
+        self._pool.close(timeout=1.0)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from provisioner.app import create_app
 from provisioner.settings import Settings
 
 WORKERS = 2
+GRACEFUL_TIMEOUT = 5  # seconds for requests in progress when the server stops
 THREADS = 16  # of each worker: a request that waits for convergence holds one
 
 
@@ -44,6 +45,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             "access_log_format": '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus',
             "control_socket_disable": True,
             "worker_exit": _close_database,
+            "graceful_timeout": GRACEFUL_TIMEOUT,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

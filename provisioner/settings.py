@@ -1,10 +1,13 @@
 """Typed settings from a mapping of strings; nothing else in the service reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provisioner.errors import SettingInvalid
+
+REALM = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         kamailio_db_password=read.text("KAMAILIO_DB_PASSWORD", ""),
         rpc_token=read.text("KAMAILIO_RPC_TOKEN", ""),
         nodes=read.nodes("KAMAILIO_NODES"),
-        sip_realm=read.text("SIP_REALM", "talkytime.test"),
+        sip_realm=read.realm("SIP_REALM", "talkytime.test"),
         sip_address=read.text("SIP_ADDRESS", "127.0.0.1"),
         sip_port=read.port("SIP_PORT", 5060),
         sip_transports=tuple(read.text("SIP_TRANSPORTS", "udp,tcp").split(",")),
@@ -78,6 +81,12 @@ class _Reader:
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
             raise SettingInvalid(name, "must be a port number from 1 to 65535")
         return int(value)
+
+    def realm(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if not REALM.fullmatch(value):
+            raise SettingInvalid(name, "must be a domain name of at most 64 characters")
+        return value
 
     def nodes(self, name: str) -> dict[str, str]:
         """Read `name=url` pairs, separated by commas."""

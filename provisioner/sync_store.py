@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from provisioner.db import Connection, one, rows, run
 from provisioner.model import Node
-from provisioner.queries import SYNC
+from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
 
 
@@ -163,7 +163,10 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
 
 def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
     """Note that a node holds the allowlists of a generation."""
-    run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    with connection.transaction():
+        # Locks in the order in which a change of a network takes them.
+        run(connection, NETWORKS["networks_lock"])
+        run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
 
 
 def restricted_usernames(connection: Connection, usernames: Collection[str]) -> list[str]:

@@ -121,4 +121,4 @@ class Worker:
                     comparison.repair(connection, plan, present, self._limits)
                 except PlanDangerous as error:
                     log.error("refused: %s", error.detail)  # noqa: TRY400 - it says it all
-        self._stopping.wait(self._interval)
+        self._stopping.wait(max(0.0, self._interval - RETRY))

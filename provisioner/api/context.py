@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flask import current_app, g, request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from provisioner import store
 from provisioner.api.problems import MalformedBody, Unauthorized, UnsupportedMediaType
@@ -80,6 +80,20 @@ def body(schema: type[Schema]) -> Schema:
     if request.mimetype not in ("application/json", "application/merge-patch+json"):
         raise UnsupportedMediaType()
     return schema.model_validate(_json_object(request.get_data()))
+
+
+def no_body() -> None:
+    """Refuse a request to an action that comes with more than an empty JSON object.
+
+    Raises:
+        UnsupportedMediaType, MalformedBody, pydantic.ValidationError: as `body` does.
+    """
+    if request.get_data():
+        body(_NoFields)
+
+
+class _NoFields(BaseModel):
+    model_config = ConfigDict(extra="forbid")
 
 
 def _json_object(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, make_response
 
 from provisioner import accounts, registrations, store
 from provisioner.api import paging, waiting
-from provisioner.api.context import authenticated, bearer, body, database, services
+from provisioner.api.context import authenticated, bearer, body, database, no_body, services
 from provisioner.api.numbers import e164_or_404
 from provisioner.api.schemas import (
     AccountPatch,
@@ -94,6 +94,7 @@ def link_account_to_teams(account_id: int) -> Response:
 @authenticated
 def rotate_credentials(account_id: int) -> Response:
     """Replace the password; the new one is in this answer and nowhere else, ever."""
+    no_body()
     project_id = bearer().project_id
     account, secret = accounts.rotate_credentials(database(), project_id, account_id)
     converged = _wait(account)
@@ -175,6 +176,7 @@ def _account(account_id: int) -> Account:
 
 
 def _set_state(account_id: int, state: AccountState) -> Response:
+    no_body()
     return _converging(accounts.set_state(database(), bearer().project_id, account_id, state))
 
 

@@ -137,6 +137,17 @@ def test_a_body_that_is_no_json_object_is_malformed(client: Client, body: bytes)
     assert answer.json["type"].endswith(":malformed-body")
 
 
+@pytest.mark.parametrize("action", ["enable", "disable", "link-to-teams", "credentials"])
+def test_an_action_takes_no_fields(client: Client, action: str) -> None:
+    account = client.new_account()
+    path = f"/sip-accounts/{account['id']}"
+    answer = client("POST", f"{path}/{action}", {"force": True})
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"] == "#/force"
+    assert client("GET", path).json["generation"] == account["generation"]
+    assert client("POST", f"{path}/{action}", {}).status_code == 200
+
+
 def test_a_body_of_another_type_is_refused(client: Client) -> None:
     headers = {"Authorization": f"Bearer {client.token}"}
     answer = client.send("POST", "/numbers", headers, data={"number": NUMBER})

@@ -49,7 +49,8 @@ class Terminal:
     def __enter__(self) -> "Terminal":
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "provisioner.stack"],
+                # Whoever runs the tests may ignore hang-ups, which a program inherits.
+                ["env", "--default-signal=HUP", sys.executable, "-m", "provisioner.stack"],
                 env=SYSTEM_PATH | {name: str(value) for name, value in self.variables.items()},
                 stdout=output,
                 stderr=subprocess.STDOUT,
