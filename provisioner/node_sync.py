@@ -18,6 +18,7 @@ from provisioner.sync_store import Kick
 
 log = logging.getLogger(__name__)
 
+LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 200  # pending rows of one step
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
@@ -39,24 +40,33 @@ class NodeSync:
         self._kamailio = kamailio
         self._interval = interval
         self._realm = store.realm(connection)
-        self._up_since = ""
+        self._uptime: Uptime | None = None
+        self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
 
     def step(self) -> None:
-        """See whether the node is there, and do what is due, a batch of it at most."""
-        uptime = self._kamailio.uptime()
-        if uptime.up_since != self._up_since:
-            # It has restarted: what it holds is what it read from tables that may have been
-            # behind, so it is not trusted before it has been compared.
-            self._compare_at = monotonic()
-            self._seen("catching_up", uptime)
+        """Do what is due, a batch of it at most, and see now and then whether the node is there."""
+        looked = monotonic() >= self._look_at
+        uptime = self._look() if looked or self._uptime is None else self._uptime
         self._do_kicks(uptime)
         self._do_reload()
         if monotonic() >= self._compare_at:
             self._compare()
-        self._up_since = uptime.up_since
-        self._seen("up", uptime)
+        if looked:
+            self._seen("up", uptime)
+
+    def _look(self) -> Uptime:
+        """See since when the node runs. One that has restarted holds what it read from tables that
+        may have been behind, so it is not trusted before it has been compared.
+        """
+        self._look_at = monotonic() + LOOK_INTERVAL
+        uptime = self._kamailio.uptime()
+        if self._uptime is None or uptime.up_since != self._uptime.up_since:
+            self._compare_at = monotonic()
+            self._seen("catching_up", uptime)
+        self._uptime = uptime
+        return uptime
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""

@@ -61,8 +61,10 @@ class Worker:
             while not self._stopping.is_set():
                 for node in sync_store.nodes(connection):
                     self._start(f"node {node.name}", partial(self._watch, node.name))
-                if any(connection.notifies(timeout=PULSE, stop_after=1)):
+                for _ in connection.notifies(timeout=PULSE):
                     self._wake_all()
+                    if self._stopping.is_set():
+                        break
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
         """Start a thread that repeats `work`, unless it runs already."""
