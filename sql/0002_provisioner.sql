@@ -116,8 +116,8 @@ COMMENT ON COLUMN provisioner.nodes.started_at IS
     'when the Kamailio process that answers started; a new value is a restart';
 
 -- What a node has yet to be told about a username. The row outlives the account, because a
--- deletion is told too, and the next account on the same number waits for it. It is deleted only after the node confirmed, twice: a REGISTER in flight
--- may save a binding just after the first time.
+-- deletion is told too, and the next account on the same number waits for it. It is deleted only
+-- after the node confirmed twice: a REGISTER in flight may save a binding just after the first time.
 CREATE TABLE provisioner.pending_kicks (
     node_id       bigint NOT NULL REFERENCES provisioner.nodes ON DELETE CASCADE,
     username      text NOT NULL,

@@ -1,6 +1,6 @@
--- Views. First the projection: the rows of Kamailio's tables that ought to exist, as views. Account operations
--- copy from them in their own transaction, and the comparison subtracts them from the tables, so
--- that the rule "which account has which row" is written once.
+-- The projection: the rows of Kamailio's tables that ought to exist. Account operations copy from
+-- these views in their own transaction, and the comparison subtracts them from the tables, so that
+-- the rule "which account has which row" is written once. Below it, what is shown of convergence.
 
 CREATE VIEW provisioner.desired_subscriber AS
 SELECT account.id                         AS account_id,
