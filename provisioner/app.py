@@ -1,6 +1,7 @@
 """The Flask application: wiring only."""
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from provisioner import api
 from provisioner.api.context import Services
@@ -17,7 +18,9 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
     app.extensions["provisioner"] = Services(settings, Database(settings.database_url))
     app.after_request(_uncached)
-    api.register(app)
+    api.register(app, settings)
+    proxied = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)
+    app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
     return app
 
 

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioner import comparison, db, store, sync_store
-from provisioner.credentials import new_token, token_digest
+from provisioner import comparison, db, sync_store, tenancy_store
+from provisioner.access import Role, Via, system_actor
+from provisioner.credentials import token_digest
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, ProvisionerError, RpcFailed
 from provisioner.kamailio import KamailioNode
@@ -19,6 +20,7 @@ from provisioner.model import Node
 from provisioner.reconcile import Limits, Repair
 from provisioner.server import serve
 from provisioner.settings import Settings, load_settings
+from provisioner.users import NewToken, create_token
 from provisioner.worker import Worker
 
 
@@ -95,8 +97,8 @@ def _init_token(settings: Settings, options: argparse.Namespace) -> int:
     with db.connect(settings.database_url) as connection, db.translated_errors():
         if path.exists() and _is_valid(connection, path.read_text(encoding="utf-8").strip()):
             return 0
-        token = new_token()
-        store.insert_token(connection, "Admin", "admin", token_digest(token))
+        actor = system_actor(Via.CLI, "init-token")
+        _, token = create_token(connection, actor, NewToken("Admin", Role.ADMIN))
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -105,7 +107,7 @@ def _init_token(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _is_valid(connection: Connection, token: str) -> bool:
-    return bool(token) and store.token(connection, token_digest(token)) is not None
+    return bool(token) and tenancy_store.token(connection, token_digest(token)) is not None
 
 
 def _sync(settings: Settings, options: argparse.Namespace) -> int:

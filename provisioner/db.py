@@ -13,10 +13,16 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from provisioner.errors import (
     DatabaseUnavailable,
+    EmailTaken,
+    ExternalIdTaken,
     NameTaken,
     NumberExists,
+    NumberInCallerIdRule,
     NumberTaken,
+    PrefixTaken,
+    ProjectNameTaken,
     ProvisionerError,
+    StillInUse,
 )
 
 Connection = psycopg.Connection[DictRow]
@@ -38,6 +44,34 @@ _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "numbers_pkey": NumberExists,
     "sip_accounts_main_number_key": partial(NumberTaken, field="main_number"),
     "sip_accounts_name_key": NameTaken,
+    "projects_customer_id_name_key": ProjectNameTaken,
+    "users_email_key": EmailTaken,
+    "caller_id_rules_prefix_key": PrefixTaken,
+    "caller_id_rules_number_linked": NumberInCallerIdRule,
+    **dict.fromkeys(
+        [
+            "customers_external_id_key",
+            "projects_external_id_key",
+            "numbers_external_id_key",
+            "sip_accounts_external_id_key",
+        ],
+        ExternalIdTaken,
+    ),
+    # A customer or project that something belongs to.
+    **dict.fromkeys(
+        [
+            "projects_customer_id_fkey",
+            "users_customer_id_fkey",
+            "api_tokens_customer_id_fkey",
+            "numbers_project_id_fkey",
+            "numbers_project_of_customer",
+            "sip_accounts_project_id_fkey",
+            "sip_accounts_project_of_customer",
+            "api_tokens_project_id_fkey",
+            "api_tokens_project_of_customer",
+        ],
+        StillInUse,
+    ),
 }
 
 # A server that goes away, restarts, is promoted or runs out of room: nothing was changed.
@@ -132,6 +166,19 @@ def translated_errors() -> Iterator[None]:
         raise DatabaseUnavailable() from error
 
 
+# What an actor sees (`Actor.scope`), as a condition; queries write the name in braces.
+_VISIBLE = "(%(scope_{0})s::bigint IS NULL OR {1} = %(scope_{0})s)"
+_SCOPES = {
+    "{scope}": (("customer", "customer_id"), ("project", "project_id")),
+    "{customer_scope}": (("customer", "id"),),
+    "{project_scope}": (("customer", "customer_id"), ("project", "id")),
+    "{user_scope}": (("customer", "customer_id"),),
+}
+SCOPES = {
+    name: " AND ".join(_VISIBLE.format(*pair) for pair in pairs) for name, pairs in _SCOPES.items()
+}
+
+
 class Queries:
     """The named queries of one `.sql` file: each starts at a line `-- name: NAME`."""
 
@@ -142,6 +189,8 @@ class Queries:
     @staticmethod
     def _parse(block: str) -> tuple[str, bytes]:
         name, _, text = block.partition("\n")
+        for scope, condition in SCOPES.items():
+            text = text.replace(scope, condition)
         return name.strip(), text.strip().encode()
 
     def __getitem__(self, name: str) -> bytes:

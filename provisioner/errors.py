@@ -45,6 +45,12 @@ class InvalidInput(ProvisionerError):
         self.rule = rule
 
 
+class Forbidden(ProvisionerError):
+    """Your role does not allow this."""
+
+    code = "forbidden"
+
+
 class Conflict(ProvisionerError):
     """The request contradicts what exists."""
 
@@ -79,6 +85,15 @@ class NumberUnknown(InvalidInput):
         super().__init__(field, "must be a number of this project; create it first")
 
 
+class TransferContradictory(InvalidInput):
+    """Transfer all calls, or those not answered and those unreachable; not both."""
+
+    code = "transfer-contradictory"
+
+    def __init__(self) -> None:
+        super().__init__("unconditional", "must be off where another transfer is on")
+
+
 class NumberInUse(Conflict):
     """The number is in use by an account, so it stays active until it is unlinked."""
 
@@ -105,6 +120,56 @@ class NameTaken(Conflict):
 
     code = "name-taken"
     field = "name"
+
+
+class ExternalIdTaken(Conflict):
+    """Another object of this kind has this external_id."""
+
+    code = "external-id-taken"
+    field = "external_id"
+
+
+class ProjectNameTaken(Conflict):
+    """Another project of the customer has this name."""
+
+    code = "name-taken"
+    field = "name"
+
+
+class EmailTaken(Conflict):
+    """Another user has this email address."""
+
+    code = "email-taken"
+    field = "email"
+
+
+class StillInUse(Conflict):
+    """Something still belongs to it; remove that first."""
+
+    code = "still-in-use"
+
+
+class PrefixTaken(Conflict):
+    """The account has a rule for this destination prefix already."""
+
+    code = "prefix-taken"
+    field = "destination_prefix"
+
+
+class NumberInCallerIdRule(Conflict):
+    """A caller ID rule of the account presents the number; remove the rule first."""
+
+    code = "number-in-caller-id-rule"
+    field = "number"
+
+
+class TransferLoop(Conflict):
+    """Calls would be transferred back to this account."""
+
+    code = "transfer-loop"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field=field)
 
 
 class UsernameTaken(Conflict):

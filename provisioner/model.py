@@ -73,14 +73,40 @@ class Number:
     """A telephone number of a project. `account_id` is the account that uses it, if any."""
 
     number: str
+    customer_id: int
+    project_id: int
+    external_id: str | None
     state: NumberState
     account_id: int | None
+    generation: int
     created_at: datetime
+    changed_at: datetime
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row of `provisioner.numbers`."""
-        return cls(row["number"], NumberState(row["state"]), row["account_id"], row["created_at"])
+        return cls(**{**row, "state": NumberState(row["state"])})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the audit trail and hooks tell of it."""
+        return {
+            "number": self.number,
+            "external_id": self.external_id,
+            "customer_id": self.customer_id,
+            "project_id": self.project_id,
+            "state": self.state,
+            "account_id": self.account_id,
+        }
+
+
+@dataclass(frozen=True)
+class NewNumber:
+    """What is given when a number is added; without a project it goes to the default one."""
+
+    number: str
+    state: NumberState = NumberState.ACTIVE
+    external_id: str | None = None
+    project_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +145,9 @@ class Account:
     """A SIP account as it ought to be."""
 
     id: int
+    customer_id: int
     project_id: int
+    external_id: str | None
     name: str
     main_number: str
     username: str
@@ -128,9 +156,15 @@ class Account:
     tariff: Tariff
     cloudfire_only: bool
     state: AccountState
+    rotated_at: datetime | None
     created_at: datetime
     changed_at: datetime
     convergence: Convergence
+
+    @property
+    def has_credentials(self) -> bool:
+        """True where a password exists; one that a hook created has none until it is asked for."""
+        return self.rotated_at is not None
 
     @property
     def cloudfire_sources_only(self) -> bool:
@@ -142,7 +176,9 @@ class Account:
         """Make one from a row of the view `account_status`."""
         return cls(
             id=row["id"],
+            customer_id=row["customer_id"],
             project_id=row["project_id"],
+            external_id=row["external_id"],
             name=row["name"],
             main_number=row["main_number"],
             username=row["username"],
@@ -151,10 +187,50 @@ class Account:
             tariff=Tariff(row["tariff"]),
             cloudfire_only=row["cloudfire_only"],
             state=AccountState(row["state"]),
+            rotated_at=row["rotated_at"],
             created_at=row["created_at"],
             changed_at=row["changed_at"],
             convergence=Convergence.from_row(row),
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the audit trail and hooks tell of it; nothing of its secret."""
+        return {
+            "id": self.id,
+            "external_id": self.external_id,
+            "customer_id": self.customer_id,
+            "project_id": self.project_id,
+            "name": self.name,
+            "main_number": self.main_number,
+            "voice_channels": self.voice_channels,
+            "tariff": self.tariff,
+            "cloudfire_only": self.cloudfire_only,
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """What is chosen when an account is created; without a project it goes to the default one."""
+
+    name: str
+    main_number: str
+    voice_channels: int
+    tariff: Tariff = Tariff.PAY_PER_USE
+    cloudfire_only: bool = False
+    external_id: str | None = None
+    project_id: int | None = None
+
+
+@dataclass(frozen=True)
+class TariffChange:
+    """A tariff, since when it is in force, the one before it, and who changed it."""
+
+    tariff: Tariff
+    previous: Tariff | None
+    since: datetime
+    via: str
+    actor_name: str
 
 
 @dataclass(frozen=True)
@@ -190,13 +266,3 @@ class Node:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row of the query `nodes`."""
         return cls(**row)
-
-
-@dataclass(frozen=True)
-class Token:
-    """The bearer of an API request: what it may do, and in which project."""
-
-    id: int
-    name: str
-    role: str
-    project_id: int

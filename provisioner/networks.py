@@ -2,38 +2,45 @@
 
 from collections.abc import Sequence
 
-from provisioner import store
-from provisioner.db import Connection, Database
+from provisioner import journal, store
+from provisioner.access import Actor
+from provisioner.db import Connection
 from provisioner.errors import NotFound
+from provisioner.journal import Change
 from provisioner.model import Network
 
 
-def read(database: Database, name: str) -> Network:
+def read(connection: Connection, name: str) -> Network:
     """Return a network.
 
     Raises:
         NotFound: there is no network of that name.
     """
-    with database.transaction() as connection:
-        return _present(connection, name)
+    network = store.network(connection, name) if name.isprintable() else None
+    if network is None:
+        raise NotFound("There is no such network.")
+    return network
 
 
-def replace(database: Database, name: str, cidrs: Sequence[str]) -> Network:
+def replace(connection: Connection, actor: Actor, name: str, cidrs: Sequence[str]) -> Network:
     """Make a network consist of `cidrs`; every node loads it again and drops what it shuts out.
 
     Raises:
         NotFound: there is no network of that name.
     """
-    with database.transaction() as connection:
-        _present(connection, name)
-        if store.replace_cidrs(connection, name, cidrs):
-            store.project_addresses(connection)
-            store.reload_allowlists(connection)
-        return _present(connection, name)
-
-
-def _present(connection: Connection, name: str) -> Network:
-    network = store.network(connection, name) if name.isprintable() else None
-    if network is None:
-        raise NotFound("There is no such network.")
-    return network
+    before = read(connection, name)
+    if not store.replace_cidrs(connection, name, cidrs):
+        return before
+    store.project_addresses(connection)
+    store.reload_allowlists(connection)
+    after = read(connection, name)
+    change = Change(
+        type="network.updated",
+        subject="network",
+        subject_id=name,
+        before={"cidrs": before.cidrs},
+        after={"cidrs": after.cidrs},
+        version=after.convergence.generation,
+    )
+    journal.record(connection, actor, change)
+    return after

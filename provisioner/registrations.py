@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from provisioner import sync_store
-from provisioner.db import Database
+from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, KamailioNode
 from provisioner.model import Account
@@ -22,10 +22,9 @@ def aor_of(username: str, realm: str) -> str:
     return f"{username}@{realm}"
 
 
-def read(database: Database, account: Account, rpc_token: str) -> Registrations:
+def read(connection: Connection, account: Account, rpc_token: str) -> Registrations:
     """Ask every node for an account's bindings."""
-    with database.transaction() as connection:
-        nodes = sync_store.nodes(connection)
+    nodes = sync_store.nodes(connection)
     found = Registrations([], [])
     for node in nodes:
         kamailio = KamailioNode(node.rpc_url, rpc_token)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from provisioner.errors import SettingInvalid
 
+# Of Italy: emergency, police, fire, ambulance, sea, forest, children, violence.
+EMERGENCY_NUMBERS = "112,113,114,115,116000,116111,117,118,1515,1522,1530"
 REALM = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -29,6 +31,10 @@ class Settings:
     sync_interval: float  # seconds between two full comparisons
     delete_share: float  # share of rows (0 to 1) that a comparison may delete at once
     delete_floor: int  # rows that it may delete whatever their share
+    country_code: str  # digits of the country whose emergency numbers are meant
+    emergency_numbers: frozenset[str]  # as they are dialled
+    rate_limit: int  # requests a minute of one token, in each process of the API; 0: no limit
+    trusted_proxies: int  # how many proxies add the client's address to X-Forwarded-For
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -54,6 +60,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         sync_interval=read.number("SYNC_INTERVAL", 60.0, above=0.0),
         delete_share=read.number("SYNC_DELETE_SHARE", 0.2, above=0.0),
         delete_floor=int(read.number("SYNC_DELETE_FLOOR", 50, above=-1)),
+        country_code=read.digits("COUNTRY_CODE", "39"),
+        emergency_numbers=frozenset(
+            map(str.strip, read.text("EMERGENCY_NUMBERS", EMERGENCY_NUMBERS).split(","))
+        ),
+        rate_limit=int(read.number("RATE_LIMIT", 30_000, above=-1)),
+        trusted_proxies=int(read.number("TRUSTED_PROXIES", 0, above=-1)),
     )
 
 
@@ -81,6 +93,12 @@ class _Reader:
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
             raise SettingInvalid(name, "must be a port number from 1 to 65535")
         return int(value)
+
+    def digits(self, name: str, default: str) -> str:
+        value = self.text(name, default)
+        if not (value.isascii() and value.isdigit()):
+            raise SettingInvalid(name, "must be digits")
+        return value
 
     def realm(self, name: str, default: str) -> str:
         value = self.text(name, default)

@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 
+from provisioner.access import Actor
+from provisioner.calling import CallerIdRule, CallTransfer
 from provisioner.credentials import Secret
 from provisioner.db import Connection, one, rows, run
-from provisioner.model import Account, Network, Number, NumberState, Token
-from provisioner.queries import ACCOUNTS, NETWORKS, TOKENS
+from provisioner.model import (
+    Account,
+    Network,
+    NewAccount,
+    NewNumber,
+    Number,
+    Tariff,
+    TariffChange,
+)
+from provisioner.queries import ACCOUNTS, JOURNAL, NETWORKS
+from provisioner.tenancy import Project
 
 
 def realm(connection: Connection) -> str:
@@ -15,63 +26,56 @@ def realm(connection: Connection) -> str:
     return str(row["realm"])
 
 
-def insert_number(
-    connection: Connection, project_id: int, number: str, state: NumberState
-) -> Number:
+def insert_number(connection: Connection, project: Project, new: NewNumber) -> Number:
     """Add a number. NumberExists where it is there already, whoever's it is."""
     row = one(
         connection,
         ACCOUNTS["number_insert"],
-        project_id=project_id,
-        number=number,
-        state=state,
+        customer_id=project.customer_id,
+        project_id=project.id,
+        number=new.number,
+        state=new.state,
+        external_id=new.external_id,
     )
     assert row is not None  # noqa: S101 - RETURNING
     return Number.from_row(row)
 
 
-def number(connection: Connection, project_id: int, number: str) -> Number | None:
-    """Find one number of a project."""
-    row = one(connection, ACCOUNTS["number"], project_id=project_id, number=number)
+def number(connection: Connection, actor: Actor, number: str) -> Number | None:
+    """Find one number that the actor sees."""
+    row = one(connection, ACCOUNTS["number"], number=number, **actor.scope)
     return Number.from_row(row) if row else None
 
 
-def lock_number(connection: Connection, project_id: int, number: str) -> Number | None:
-    """Find one number of a project, and wait for all other changes of it."""
-    row = one(connection, ACCOUNTS["number_lock"], project_id=project_id, number=number)
+def project_number(connection: Connection, project_id: int, number: str) -> Number | None:
+    """Find one number of a project, whoever asks."""
+    scope = {"scope_customer": None, "scope_project": project_id}
+    row = one(connection, ACCOUNTS["number"], number=number, **scope)
     return Number.from_row(row) if row else None
 
 
-def set_number_state(connection: Connection, number: str, state: NumberState) -> None:
-    """Write a number's state."""
-    run(connection, ACCOUNTS["number_state"], number=number, state=state)
+def lock_number(connection: Connection, actor: Actor, number: str) -> Number | None:
+    """Find one number that the actor sees, and wait for all other changes of it."""
+    row = one(connection, ACCOUNTS["number_lock"], number=number, **actor.scope)
+    return Number.from_row(row) if row else None
+
+
+def update_number(connection: Connection, number: Number) -> Number:
+    """Write a number's state and external id as a new generation."""
+    row = one(
+        connection,
+        ACCOUNTS["number_update"],
+        number=number.number,
+        state=number.state,
+        external_id=number.external_id,
+    )
+    assert row is not None  # noqa: S101 - the caller has locked it
+    return Number.from_row(row)
 
 
 def linked_numbers(connection: Connection, account_id: int) -> list[Number]:
     """List an account's numbers, main and additional."""
     found = rows(connection, ACCOUNTS["numbers_linked"], account_id=account_id)
-    return [Number.from_row(row) for row in found]
-
-
-def numbers(
-    connection: Connection,
-    project_id: int,
-    after: str,
-    limit: int,
-    *,
-    state: NumberState | None = None,
-    choosable: bool | None = None,
-) -> list[Number]:
-    """List a project's numbers that sort after `after`, perhaps only those of a kind."""
-    found = rows(
-        connection,
-        ACCOUNTS["numbers"],
-        project_id=project_id,
-        after=after,
-        limit=limit,
-        state=state,
-        choosable=choosable,
-    )
     return [Number.from_row(row) for row in found]
 
 
@@ -98,26 +102,19 @@ def additional_numbers(connection: Connection, account_id: int) -> list[str]:
     return [str(row["number"]) for row in found]
 
 
-def insert_account(
-    connection: Connection,
-    *,
-    project_id: int,
-    name: str,
-    main_number: str,
-    voice_channels: int,
-    tariff: str,
-    cloudfire_only: bool,
-) -> int:
+def insert_account(connection: Connection, project: Project, new: NewAccount) -> int:
     """Add an account and return its id. NameTaken or NumberTaken where it collides."""
     row = one(
         connection,
         ACCOUNTS["account_insert"],
-        project_id=project_id,
-        name=name,
-        main_number=main_number,
-        voice_channels=voice_channels,
-        tariff=tariff,
-        cloudfire_only=cloudfire_only,
+        customer_id=project.customer_id,
+        project_id=project.id,
+        external_id=new.external_id,
+        name=new.name,
+        main_number=new.main_number,
+        voice_channels=new.voice_channels,
+        tariff=new.tariff,
+        cloudfire_only=new.cloudfire_only,
     )
     assert row is not None  # noqa: S101 - RETURNING
     return int(row["id"])
@@ -136,21 +133,36 @@ def save_credentials(connection: Connection, account_id: int, secret: Secret) ->
     )
 
 
-def lock_account(connection: Connection, project_id: int, account_id: int) -> bool:
-    """Wait for all other changes of an account; False where there is no such account."""
-    locked = one(connection, ACCOUNTS["account_lock"], project_id=project_id, account_id=account_id)
+def has_credentials(connection: Connection, account_id: int) -> bool:
+    """Say whether an account has a password."""
+    return one(connection, ACCOUNTS["credentials_exist"], account_id=account_id) is not None
+
+
+def lock_account(connection: Connection, actor: Actor, account_id: int) -> bool:
+    """Wait for all other changes of an account; False where the actor sees no such account."""
+    locked = one(connection, ACCOUNTS["account_lock"], account_id=account_id, **actor.scope)
     return locked is not None
 
 
-def account(connection: Connection, project_id: int, account_id: int) -> Account | None:
-    """Find one account of a project, with its convergence."""
-    row = one(connection, ACCOUNTS["account"], project_id=project_id, account_id=account_id)
+def account(connection: Connection, actor: Actor, account_id: int) -> Account | None:
+    """Find one account that the actor sees, with its convergence."""
+    row = one(connection, ACCOUNTS["account"], account_id=account_id, **actor.scope)
     return Account.from_row(row) if row else None
 
 
-def accounts(connection: Connection, project_id: int, after: int, limit: int) -> list[Account]:
-    """List a project's accounts with an id above `after`, oldest first."""
-    found = rows(connection, ACCOUNTS["accounts"], project_id=project_id, after=after, limit=limit)
+def account_of_number(connection: Connection, actor: Actor, number: str) -> Account | None:
+    """Find the account with this main number."""
+    row = one(connection, ACCOUNTS["account_of_number"], number=number, **actor.scope)
+    return Account.from_row(row) if row else None
+
+
+def accounts_of_external_id(
+    connection: Connection, actor: Actor, external_id: str
+) -> list[Account]:
+    """Find the accounts with this external id: one for each customer that the actor sees."""
+    found = rows(
+        connection, ACCOUNTS["account_of_external_id"], external_id=external_id, **actor.scope
+    )
     return [Account.from_row(row) for row in found]
 
 
@@ -160,6 +172,7 @@ def update_account(connection: Connection, account: Account) -> None:
         connection,
         ACCOUNTS["account_update"],
         account_id=account.id,
+        external_id=account.external_id,
         name=account.name,
         voice_channels=account.voice_channels,
         tariff=account.tariff,
@@ -217,6 +230,11 @@ def network(connection: Connection, name: str) -> Network | None:
     return Network.from_row(row) if row else None
 
 
+def lock_networks(connection: Connection) -> None:
+    """Wait for all other changes of networks."""
+    run(connection, NETWORKS["networks_lock"])
+
+
 def replace_cidrs(connection: Connection, name: str, cidrs: Sequence[str]) -> bool:
     """Make a network consist of `cidrs`; False where it does already."""
     locked = one(connection, NETWORKS["network_lock"], name=name)
@@ -232,7 +250,7 @@ def replace_cidrs(connection: Connection, name: str, cidrs: Sequence[str]) -> bo
 
 def project_addresses(connection: Connection) -> int:
     """Make our rows of Kamailio's address table what they ought to be; return how many changed."""
-    run(connection, NETWORKS["networks_lock"])
+    lock_networks(connection)
     erased = run(connection, NETWORKS["addresses_erase"])
     return erased + run(connection, NETWORKS["addresses_project"])
 
@@ -248,12 +266,85 @@ def unconfirmed_reloads(connection: Connection) -> int:
     return int(row["pending"]) if row else 0
 
 
-def token(connection: Connection, sha256: bytes) -> Token | None:
-    """Find a token by the hash of what the client sent."""
-    row = one(connection, TOKENS["token"], sha256=sha256)
-    return Token(**row) if row else None
+def caller_id_rules(connection: Connection, account_id: int) -> list[CallerIdRule]:
+    """List an account's caller ID rules."""
+    found = rows(connection, ACCOUNTS["caller_id_rules"], account_id=account_id)
+    return [CallerIdRule.from_row(row) for row in found]
 
 
-def insert_token(connection: Connection, name: str, role: str, sha256: bytes) -> None:
-    """Store a new token of the default project."""
-    run(connection, TOKENS["token_insert"], name=name, role=role, sha256=sha256)
+def insert_caller_id_rule(
+    connection: Connection, account_id: int, prefix: str, number: str | None
+) -> CallerIdRule:
+    """Add a caller ID rule. PrefixTaken where there is one for the prefix."""
+    row = one(
+        connection,
+        ACCOUNTS["caller_id_rule_insert"],
+        account_id=account_id,
+        destination_prefix=prefix,
+        number=number,
+    )
+    assert row is not None  # noqa: S101 - RETURNING
+    return CallerIdRule.from_row(row)
+
+
+def delete_caller_id_rule(
+    connection: Connection, account_id: int, rule_id: int
+) -> CallerIdRule | None:
+    """Remove a caller ID rule and return it; None where the account has no such rule."""
+    parameters = {"account_id": account_id, "rule_id": rule_id}
+    row = one(connection, ACCOUNTS["caller_id_rule_delete"], **parameters)
+    return CallerIdRule.from_row(row) if row else None
+
+
+def call_transfer(connection: Connection, account_id: int) -> CallTransfer:
+    """Return an account's transfers."""
+    row = one(connection, ACCOUNTS["call_transfer"], account_id=account_id)
+    return CallTransfer.from_row(row) if row else CallTransfer()
+
+
+def save_call_transfer(connection: Connection, account_id: int, transfer: CallTransfer) -> None:
+    """Replace an account's transfers."""
+    run(
+        connection,
+        ACCOUNTS["call_transfer_save"],
+        account_id=account_id,
+        **transfer.columns(),
+    )
+
+
+def lock_transfers(connection: Connection, customer_id: int) -> None:
+    """Wait for all other changes of the customer's transfers."""
+    run(connection, ACCOUNTS["transfers_lock"], customer_id=customer_id)
+
+
+def transfer_chain(connection: Connection, account: Account, target: str) -> set[int]:
+    """Return the ids of the customer's accounts that a call to `target` can end up at.
+
+    The chain is not followed beyond `account` itself, nor to other customers' accounts.
+    """
+    found = rows(
+        connection,
+        ACCOUNTS["transfer_chain"],
+        target=target,
+        customer_id=account.customer_id,
+        account_id=account.id,
+    )
+    return {int(row["account_id"]) for row in found}
+
+
+def insert_tariff(connection: Connection, actor: Actor, account_id: int, tariff: Tariff) -> None:
+    """Note that a tariff is in force from now on."""
+    run(
+        connection,
+        JOURNAL["tariff_insert"],
+        account_id=account_id,
+        tariff=tariff,
+        via=actor.via,
+        actor_name=actor.name,
+    )
+
+
+def tariffs(connection: Connection, account_id: int) -> list[TariffChange]:
+    """List an account's tariffs, the latest first."""
+    found = rows(connection, JOURNAL["tariffs"], account_id=account_id)
+    return [TariffChange(**row) for row in found]

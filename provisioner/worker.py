@@ -12,7 +12,7 @@ from functools import partial
 
 import psycopg
 
-from provisioner import comparison, db, sync_store
+from provisioner import comparison, db, sync_store, tenancy_store
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
@@ -118,6 +118,7 @@ class Worker:
             db.translated_errors(),
         ):
             if sync_store.claim_comparison(connection):
+                tenancy_store.prune_keys(connection)
                 plan, present = comparison.plan_tables(connection)
                 try:
                     comparison.repair(connection, plan, present, self._limits)

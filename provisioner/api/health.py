@@ -6,18 +6,21 @@ from flask import Blueprint, Response, jsonify
 
 from provisioner import sync_store
 from provisioner.api.context import database
+from provisioner.api.serving import public
 from provisioner.errors import DatabaseUnavailable
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
+@public
 def live() -> Response:
     """Answer as long as the process runs."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
+@public
 def ready() -> tuple[Response, int]:
     """Answer 200 when the database answers and a worker sees every node."""
     try:

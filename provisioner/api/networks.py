@@ -1,32 +1,38 @@
 """`/networks`: allowlists that accounts share."""
 
-from contextlib import suppress
-
-from flask import Blueprint, Response, jsonify
-
-from provisioner import networks
+from provisioner import networks, store
+from provisioner.access import Permission
 from provisioner.api import waiting
-from provisioner.api.context import authenticated, body, database
-from provisioner.api.schemas import NetworkBody, show_network
-from provisioner.errors import DatabaseUnavailable
+from provisioner.api.bodies import NetworkBody
+from provisioner.api.resource import Resource
+from provisioner.api.serving import Call
+from provisioner.api.views import NetworkView
 
-blueprint = Blueprint("networks", __name__, url_prefix="/networks")
-
-
-@blueprint.get("/<name>")
-@authenticated
-def read_network(name: str) -> Response:
-    """Show a network."""
-    return jsonify(show_network(networks.read(database(), name)))
+resource = Resource("Networks", "/networks")
 
 
-@blueprint.put("/<name>")
-@authenticated
-def replace_network(name: str) -> Response:
-    """Make a network consist of the CIDRs given."""
-    network = networks.replace(database(), name, body(NetworkBody).cidrs)
-    seconds = waiting.preferred_wait()
-    if seconds is not None and waiting.allowlists_converged(seconds):
-        with suppress(DatabaseUnavailable):  # the change itself is committed
-            network = networks.read(database(), name)
-    return waiting.applied(jsonify(show_network(network)), network.convergence.converged)
+def _current(call: Call, name: str) -> NetworkView:
+    store.lock_networks(call.connection)
+    return NetworkView.of(networks.read(call.connection, name))
+
+
+@resource.get("/<name>", Permission.NETWORKS_READ)
+def read_network(call: Call, name: str) -> NetworkView:
+    """Show a network. `cloudfire` is the one that exists."""
+    return NetworkView.of(networks.read(call.connection, name))
+
+
+@resource.put("/<name>", Permission.NETWORKS_MANAGE, guard=_current)
+def replace_network(call: Call, body: NetworkBody, name: str) -> NetworkView:
+    """Make a network consist of the CIDRs given.
+
+    Nodes load it again and drop the bindings that it shuts out.
+    """
+    network = networks.replace(call.connection, call.actor, name, body.cidrs)
+    waiting.settle(
+        call,
+        network.convergence.converged,
+        store.unconfirmed_reloads,
+        lambda connection: NetworkView.of(networks.read(connection, name)),
+    )
+    return NetworkView.of(network)

@@ -1,18 +1,16 @@
 """`/nodes`: the Kamailio nodes and whether they obey."""
 
-from flask import Blueprint, Response, jsonify
-
 from provisioner import sync_store
-from provisioner.api.context import authenticated, database
-from provisioner.api.schemas import show_node
+from provisioner.access import Permission
+from provisioner.api.resource import Resource
+from provisioner.api.serving import Call
+from provisioner.api.views import NodeView, Page
 
-blueprint = Blueprint("nodes", __name__, url_prefix="/nodes")
+resource = Resource("Nodes", "/nodes")
 
 
-@blueprint.get("")
-@authenticated
-def list_nodes() -> Response:
-    """List the nodes."""
-    with database().transaction() as connection:
-        found = sync_store.nodes(connection)
-    return jsonify(items=[show_node(node) for node in found], next=None)
+@resource.get("", Permission.NODES_READ)
+def list_nodes(call: Call) -> Page[NodeView]:
+    """List the Kamailio nodes."""
+    found = sync_store.nodes(call.connection)
+    return Page[NodeView](items=[NodeView.of(node) for node in found], next=None)

@@ -1,61 +1,65 @@
 """Lists a page at a time, by an opaque cursor and a `Link` header (RFC 8288)."""
 
+import json
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from flask import Response, jsonify, request
+from flask import request
 
-from provisioner.errors import InvalidInput
+from provisioner.api.bodies import PageQuery
+from provisioner.api.problems import ParametersInvalid
+from provisioner.api.serving import Call
+from provisioner.api.views import Page, View
+from provisioner.listing import Listing, Order, Position
 
-Item = TypeVar("Item")
-
-LIMIT_DEFAULT = 50
-LIMIT_MAX = 500
-
-
-def limit() -> int:
-    """Read how many items the client wants: 1 to 500, default 50.
-
-    Raises:
-        InvalidInput: it is not such a number.
-    """
-    text = request.args.get("limit", str(LIMIT_DEFAULT))
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= LIMIT_MAX):
-        raise InvalidInput("limit", f"must be a number from 1 to {LIMIT_MAX}")
-    return int(text)
-
-
-def cursor() -> str:
-    """Read the key after which the page starts; empty for the first page.
-
-    Raises:
-        InvalidInput: it is not a cursor that a page gave.
-    """
-    text = request.args.get("cursor", "")
-    try:
-        return b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
-    except (NotBase64, UnicodeError):
-        raise InvalidInput("cursor", "must be the cursor of an earlier page") from None
+Item = TypeVar("Item", bound=View)
 
 
 def page(
-    found: Sequence[Item], key: Callable[[Item], object], show: Callable[[Item], dict[str, Any]]
-) -> Response:
-    """Answer with a page of items. `found` may hold one more than the limit, which is the sign
-    that another page follows.
+    call: Call,
+    listing: Listing,
+    query: PageQuery,
+    kind: type[Item],
+    show: Callable[[Mapping[str, Any]], Item],
+    **filters: Any,
+) -> Page[Item]:
+    """Answer with the page of a list that a query asks for; `filters` add to the query's own.
+
+    Raises:
+        ParametersInvalid: the cursor is not one that a page of this list gave.
     """
-    shown = found[: limit()]
-    following = _following(key(shown[-1])) if len(found) > len(shown) else None
-    response = jsonify({"items": [show(item) for item in shown], "next": following})
-    if following:
-        response.headers["Link"] = f'<{following}>; rel="next"'
-    return response
+    text = getattr(query, "sort", listing.key)
+    order = Order(text.removeprefix("-"), descending=text.startswith("-"))
+    after = _position(listing, order, text, query.cursor)
+    wanted = query.filters() | filters
+    found = listing.page(call.connection, call.actor, wanted, order, after, query.limit + 1)
+    following = None
+    if len(found) > query.limit:
+        found.pop()
+        following = _following([text, *listing.position(order, found[-1])])
+        call.headers["Link"] = f'<{following}>; rel="next"'
+    return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type]
 
 
-def _following(last_key: object) -> str:
-    arguments = dict(request.args)
-    arguments["cursor"] = urlsafe_b64encode(str(last_key).encode()).decode()
+def _position(listing: Listing, order: Order, text: str, cursor: str) -> Position | None:
+    """Read after what the page starts; None for the first page."""
+    if not cursor:
+        return None
+    try:
+        encoded = cursor.encode("ascii")
+        sort, *values = json.loads(b64decode(encoded, altchars=b"-_", validate=True))
+    except (NotBase64, UnicodeError, ValueError, TypeError, RecursionError):
+        sort, values = None, []
+    if sort != text or not listing.is_position(order, values):
+        raise ParametersInvalid([("cursor", "must be the cursor of an earlier page of this list")])
+    return list(values)
+
+
+def _following(position: list[str | int]) -> str:
+    arguments = request.args.to_dict()
+    encoded = json.dumps(position, separators=(",", ":")).encode()
+    arguments["cursor"] = urlsafe_b64encode(encoded).decode()
     return f"{request.path}?{urlencode(arguments)}"

@@ -1,9 +1,10 @@
 """Errors as RFC 9457 problems: one shape, registered once."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Flask, Response, json
+from flask import Flask, Response, g, json
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -33,14 +34,47 @@ class UnsupportedMediaType(errors.ProvisionerError):
     code = "unsupported-media-type"
 
 
+class PreconditionFailed(errors.ProvisionerError):
+    """It has been changed since: read it again and decide anew."""
+
+    code = "precondition-failed"
+
+
+class TooManyRequests(errors.ProvisionerError):
+    """Too many requests; wait as long as Retry-After says."""
+
+    code = "too-many-requests"
+
+
+class KeyReused(errors.ProvisionerError):
+    """The Idempotency-Key belongs to another request."""
+
+    code = "idempotency-key-reused"
+
+
+class ParametersInvalid(errors.ProvisionerError):
+    """Query parameters do not follow their rules; each is named with its rule."""
+
+    code = "invalid-input"
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {rule}" for name, rule in faults))
+        self.faults = [{"parameter": name, "detail": rule} for name, rule in faults]
+
+
 # The first class that fits decides.
 _STATUS: list[tuple[type[errors.ProvisionerError], int]] = [
     (Unauthorized, 401),
     (MalformedBody, 400),
     (UnsupportedMediaType, 415),
+    (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (PreconditionFailed, 412),
     (errors.InvalidInput, 422),
+    (KeyReused, 422),
+    (ParametersInvalid, 422),
+    (TooManyRequests, 429),
     (errors.DatabaseUnavailable, 503),
 ]
 
@@ -62,17 +96,25 @@ def problem(status: int, code: str, detail: str, **members: Any) -> Response:
         "title": code.replace("-", " ").capitalize(),
         "status": status,
         "detail": detail,
+        "request_id": g.get("request_id"),
         **members,
     }
     return Response(json.dumps(body), status, mimetype="application/problem+json")
 
 
+def status_of(kind: type[errors.ProvisionerError]) -> int:
+    """Return the HTTP status of a kind of domain error."""
+    return next((status for known, status in _STATUS if issubclass(kind, known)), 500)
+
+
 def _domain_error(error: errors.ProvisionerError) -> Response:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(type(error))
     members: dict[str, Any] = {}
     if error.field:
         rule = error.rule if isinstance(error, errors.InvalidInput) else error.detail
         members["errors"] = [{"pointer": f"#/{error.field}", "detail": rule}]
+    if isinstance(error, ParametersInvalid):
+        members["errors"] = error.faults
     if isinstance(error, errors.DeletionRefused):
         members["reasons"] = error.reasons
     response = problem(status, error.code, error.detail, **members)

@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from threading import BoundedSemaphore
 from time import monotonic, sleep
 
 from flask import Response, request
 
-from provisioner import store
 from provisioner.api.context import database
+from provisioner.api.serving import Call, shown
+from provisioner.api.views import View
 from provisioner.db import Connection
-from provisioner.errors import DatabaseUnavailable
-from provisioner.model import Account
+from provisioner.errors import DatabaseUnavailable, NotFound
 
 WAIT_MAX = 30  # seconds
 WAITERS_MAX = 8  # of a process at a time; the next one is answered without waiting
 POLL_FIRST, POLL_MAX = 0.002, 0.05  # seconds between two looks
+
+Pending = Callable[[Connection], int]
 
 # A waiting request holds a thread, and others must be served meanwhile.
 _waiters = BoundedSemaphore(WAITERS_MAX)
@@ -28,26 +31,47 @@ def preferred_wait() -> float | None:
     return min(float(match[1]), WAIT_MAX) if match else None
 
 
-def account_converged(account: Account, seconds: float) -> bool:
-    """Wait until every node has confirmed an account's changes; False if time runs out."""
-    return _wait(lambda c: store.unconfirmed_kicks(c, account.username), seconds)
+def settle(
+    call: Call,
+    converged: bool,
+    pending: Pending,
+    show: Callable[[Connection], View] | None = None,
+    *,
+    at_least: float = 0.0,
+) -> None:
+    """Wait for the nodes as the client prefers, after the transaction has been committed.
 
+    `pending` counts those that have yet to confirm; `show` makes the answer anew once none has.
+    `at_least` is waited where the client prefers nothing (seconds).
+    """
 
-def allowlists_converged(seconds: float) -> bool:
-    """Wait until every node has loaded the allowlists; False if time runs out."""
-    return _wait(store.unconfirmed_reloads, seconds)
-
-
-def applied(response: Response, converged: bool) -> Response:
-    """Say what became of the client's preference: 202 where some node is still pending."""
-    if preferred_wait() is not None:
-        response.headers["Preference-Applied"] = f"wait={preferred_wait():g}"
-        if not converged:
+    def wait(response: Response) -> Response:
+        seconds = preferred_wait()
+        done = converged or _wait(pending, at_least if seconds is None else seconds)
+        if done and not converged and show is not None:
+            response = _shown_again(response, show)
+        if seconds is not None:
+            response.headers["Preference-Applied"] = f"wait={seconds:g}"
+        if not done and (seconds is not None or at_least):
             response.status_code = 202
+        return response
+
+    if converged or preferred_wait() is not None or at_least:
+        call.afterwards.append(wait)
+
+
+def _shown_again(response: Response, show: Callable[[Connection], View]) -> Response:
+    """Show it as it is now; as it was then, if the database or it went away since."""
+    with suppress(DatabaseUnavailable, NotFound), database().transaction() as connection:
+        again = shown(show(connection), response.status_code)
+        for name, value in response.headers.items():
+            if name not in again.headers:
+                again.headers[name] = value
+        return again
     return response
 
 
-def _wait(pending: Callable[[Connection], int], seconds: float) -> bool:
+def _wait(pending: Pending, seconds: float) -> bool:
     """Look until nothing is pending. The change itself is committed by now, so a database that
     goes away meanwhile is no error: the client learns that convergence is not known.
     """
@@ -59,7 +83,7 @@ def _wait(pending: Callable[[Connection], int], seconds: float) -> bool:
         _waiters.release()
 
 
-def _look(pending: Callable[[Connection], int], seconds: float) -> bool:
+def _look(pending: Pending, seconds: float) -> bool:
     deadline = monotonic() + seconds
     pause = POLL_FIRST
     while True:

@@ -7,6 +7,7 @@ from provisioner.db import Queries
 _FOLDER = Path(__file__).parent
 
 ACCOUNTS = Queries(_FOLDER / "accounts.sql")
+JOURNAL = Queries(_FOLDER / "journal.sql")
 NETWORKS = Queries(_FOLDER / "networks.sql")
 SYNC = Queries(_FOLDER / "sync.sql")
-TOKENS = Queries(_FOLDER / "tokens.sql")
+TENANCY = Queries(_FOLDER / "tenancy.sql")

@@ -4,50 +4,43 @@
 SELECT realm FROM provisioner.installation;
 
 -- name: number_insert
-INSERT INTO provisioner.numbers (number, project_id, state)
-VALUES (%(number)s, %(project_id)s, %(state)s)
-RETURNING number, state, account_id, created_at;
+INSERT INTO provisioner.numbers (number, customer_id, project_id, external_id, state)
+VALUES (%(number)s, %(customer_id)s, %(project_id)s, %(external_id)s, %(state)s)
+RETURNING *;
 
 -- name: number
-SELECT number, state, account_id, created_at
-  FROM provisioner.numbers
- WHERE project_id = %(project_id)s AND number = %(number)s;
-
--- name: numbers
-SELECT number, state, account_id, created_at
-  FROM provisioner.numbers
- WHERE project_id = %(project_id)s AND number > %(after)s
-   AND (%(state)s::text IS NULL OR state = %(state)s)
-   AND (%(choosable)s::boolean IS NULL
-        OR (state = 'active' AND account_id IS NULL) = %(choosable)s)
- ORDER BY number
- LIMIT %(limit)s;
+SELECT * FROM provisioner.numbers
+ WHERE number = %(number)s AND {scope};
 
 -- name: number_lock
-SELECT number, state, account_id, created_at
-  FROM provisioner.numbers
- WHERE project_id = %(project_id)s AND number = %(number)s
+SELECT * FROM provisioner.numbers
+ WHERE number = %(number)s AND {scope}
    FOR UPDATE;
 
--- name: number_state
-UPDATE provisioner.numbers SET state = %(state)s WHERE number = %(number)s;
+-- name: number_update
+UPDATE provisioner.numbers
+   SET state = %(state)s, external_id = %(external_id)s,
+       generation = nextval('provisioner.generation'), changed_at = now()
+ WHERE number = %(number)s
+RETURNING *;
 
 -- name: numbers_linked
-SELECT number, state, account_id, created_at
-  FROM provisioner.numbers
+SELECT * FROM provisioner.numbers
  WHERE account_id = %(account_id)s
  ORDER BY number;
 
 -- name: number_take
 -- Binds a choosable number to an account. No row: it is unknown, not active or taken.
 UPDATE provisioner.numbers
-   SET account_id = %(account_id)s
+   SET account_id = %(account_id)s,
+       generation = nextval('provisioner.generation'), changed_at = now()
  WHERE project_id = %(project_id)s AND number = %(number)s
    AND state = 'active' AND account_id IS NULL;
 
 -- name: number_free
 UPDATE provisioner.numbers
-   SET account_id = NULL
+   SET account_id = NULL,
+       generation = nextval('provisioner.generation'), changed_at = now()
  WHERE account_id = %(account_id)s AND number = %(number)s;
 
 -- name: numbers_additional
@@ -59,8 +52,9 @@ SELECT numbers.number
 
 -- name: account_insert
 INSERT INTO provisioner.sip_accounts
-       (project_id, name, main_number, voice_channels, tariff, cloudfire_only)
-VALUES (%(project_id)s, %(name)s, %(main_number)s, %(voice_channels)s, %(tariff)s,
+       (customer_id, project_id, external_id, name, main_number, voice_channels, tariff,
+        cloudfire_only)
+VALUES (%(customer_id)s, %(project_id)s, %(external_id)s, %(name)s, %(main_number)s, %(voice_channels)s, %(tariff)s,
         %(cloudfire_only)s)
 RETURNING id;
 
@@ -71,26 +65,32 @@ ON CONFLICT (account_id) DO UPDATE
    SET ha1 = excluded.ha1, ha1_sha256 = excluded.ha1_sha256, realm = excluded.realm,
        rotated_at = now();
 
+-- name: credentials_exist
+SELECT FROM provisioner.credentials WHERE account_id = %(account_id)s;
+
 -- name: account_lock
 -- Whoever changes an account or its projection holds this lock, so that changes follow each other.
 SELECT id FROM provisioner.sip_accounts
- WHERE id = %(account_id)s AND project_id = %(project_id)s
+ WHERE id = %(account_id)s AND {scope}
    FOR UPDATE;
 
 -- name: account
 SELECT * FROM provisioner.account_status
- WHERE id = %(account_id)s AND project_id = %(project_id)s;
+ WHERE id = %(account_id)s AND {scope};
 
--- name: accounts
+-- name: account_of_number
+-- The account whose main number it is.
 SELECT * FROM provisioner.account_status
- WHERE project_id = %(project_id)s AND id > %(after)s
- ORDER BY id
- LIMIT %(limit)s;
+ WHERE main_number = %(number)s AND {scope};
+
+-- name: account_of_external_id
+SELECT * FROM provisioner.account_status
+ WHERE external_id = %(external_id)s AND {scope};
 
 -- name: account_update
 -- Writes an account's configuration as a new generation.
 UPDATE provisioner.sip_accounts
-   SET name = %(name)s, voice_channels = %(voice_channels)s, tariff = %(tariff)s,
+   SET external_id = %(external_id)s, name = %(name)s, voice_channels = %(voice_channels)s, tariff = %(tariff)s,
        cloudfire_only = %(cloudfire_only)s, state = %(state)s,
        generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
  WHERE id = %(account_id)s;
@@ -148,3 +148,54 @@ SELECT count(*) AS pending
     OR EXISTS (SELECT FROM provisioner.pending_kicks AS kick
                 WHERE kick.node_id = nodes.id AND kick.confirmed_at IS NULL
                   AND kick.username = %(username)s);
+
+-- name: caller_id_rules
+SELECT * FROM provisioner.caller_id_rules
+ WHERE account_id = %(account_id)s
+ ORDER BY destination_prefix;
+
+-- name: caller_id_rule_insert
+INSERT INTO provisioner.caller_id_rules (account_id, destination_prefix, number)
+VALUES (%(account_id)s, %(destination_prefix)s, %(number)s)
+RETURNING *;
+
+-- name: caller_id_rule_delete
+DELETE FROM provisioner.caller_id_rules
+ WHERE account_id = %(account_id)s AND id = %(rule_id)s
+RETURNING *;
+
+-- name: call_transfer
+SELECT * FROM provisioner.call_transfers WHERE account_id = %(account_id)s;
+
+-- name: call_transfer_save
+INSERT INTO provisioner.call_transfers
+       (account_id, unconditional_enabled, unconditional_target, no_answer_enabled,
+        no_answer_target, unreachable_enabled, unreachable_target)
+VALUES (%(account_id)s, %(unconditional_enabled)s, %(unconditional_target)s,
+        %(no_answer_enabled)s, %(no_answer_target)s, %(unreachable_enabled)s,
+        %(unreachable_target)s)
+ON CONFLICT (account_id) DO UPDATE
+   SET unconditional_enabled = excluded.unconditional_enabled,
+       unconditional_target = excluded.unconditional_target,
+       no_answer_enabled = excluded.no_answer_enabled,
+       no_answer_target = excluded.no_answer_target,
+       unreachable_enabled = excluded.unreachable_enabled,
+       unreachable_target = excluded.unreachable_target;
+
+-- name: transfers_lock
+-- Two transfers set at once could close a loop that neither would close alone.
+SELECT pg_advisory_xact_lock(hashtext('provisioner transfers'), %(customer_id)s::integer);
+
+-- name: transfer_chain
+-- Every account of the customer that a call to the number can be transferred to, one after another.
+WITH RECURSIVE chain AS (
+    SELECT account_id FROM provisioner.numbers
+     WHERE number = %(target)s AND customer_id = %(customer_id)s AND account_id IS NOT NULL
+     UNION
+    SELECT numbers.account_id
+      FROM chain
+      JOIN kamailio.call_transfer AS transfer ON transfer.account_id = chain.account_id
+      JOIN provisioner.numbers ON numbers.number = transfer.target
+     WHERE numbers.customer_id = %(customer_id)s AND numbers.account_id IS NOT NULL
+       AND chain.account_id <> %(account_id)s)
+SELECT account_id FROM chain;

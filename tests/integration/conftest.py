@@ -12,13 +12,14 @@ from psycopg import sql
 from werkzeug.datastructures import Headers
 
 from provisioner import db
+from provisioner.access import Role
 from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.credentials import new_token, token_digest
 from provisioner.migrate import migrate
 from provisioner.settings import Settings, load_settings
 from provisioner.stack.stack import Stack
-from provisioner.store import insert_token
+from provisioner.tenancy_store import insert_token
 
 NUMBER = "+390612345678"
 OTHER_NUMBER = "+390612345679"
@@ -95,6 +96,16 @@ class Client:
         answer = self.http.open(f"/api/v1{path}", method=method, headers=headers, **content)
         return cast(Answer, answer)
 
+    def bearing(self, token: str) -> "Client":
+        """The same API with another token."""
+        return Client(self.http, token)
+
+    def create(self, path: str, **body: Any) -> Any:
+        """Create something and return it."""
+        answer = self("POST", path, body)
+        assert answer.status_code == 201, answer.json
+        return answer.json
+
     def new_number(self, number: str = NUMBER, state: str = "active") -> str:
         """Create a number."""
         assert self("POST", "/numbers", {"number": number, "state": state}).status_code == 201
@@ -113,7 +124,7 @@ class Client:
 def client(settings: Settings, admin: db.Connection) -> Iterator[Client]:
     """The application on the test's database, called with a valid token."""
     token = new_token()
-    insert_token(admin, "test", "admin", token_digest(token))
+    insert_token(admin, "test", token_digest(token), role=Role.ADMIN)
     app = create_app(settings)
     yield Client(app.test_client(), token)
     services = app.extensions["provisioner"]

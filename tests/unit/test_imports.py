@@ -9,12 +9,15 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "model", "credentials"],
-    ["reconcile"],
+    ["settings", "errors", "access", "model", "tenancy", "calling", "credentials"],
+    ["fields", "reconcile"],
     ["db", "queries"],
-    ["store", "sync_store", "kamailio", "migrate"],
-    ["numbers"],
-    ["registrations", "networks", "accounts", "comparison"],
+    ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
+    ["listings", "loops"],
+    ["projects", "users"],
+    ["numbers", "networks"],
+    ["registrations", "accounts", "comparison"],
+    ["caller_id", "transfers"],
     ["node_sync"],
     ["worker"],
     ["api"],
@@ -23,7 +26,7 @@ LAYERS = [
     ["cli"],
     ["__main__", "stack"],
 ]
-PURE = ["model", "credentials", "reconcile", "errors"]
+PURE = ["model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
 

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.queries import ACCOUNTS, NETWORKS, SYNC, TOKENS
+from provisioner import queries
+from provisioner.db import Queries
 
 PACKAGE = Path(__file__).parents[2] / "provisioner"
-SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+ALL = {name: value for name, value in vars(queries).items() if isinstance(value, Queries)}
 
 
-@pytest.mark.parametrize(
-    ("constant", "queries"),
-    [("ACCOUNTS", ACCOUNTS), ("NETWORKS", NETWORKS), ("SYNC", SYNC), ("TOKENS", TOKENS)],
-)
-def test_each_query_is_used(constant: str, queries: object) -> None:
+@pytest.mark.parametrize("constant", ALL)
+def test_each_query_is_used(constant: str) -> None:
     used = set(re.findall(rf'{constant}\["(\w+)"\]', SOURCE))
-    assert used == set(queries)  # type: ignore[call-overload] # all four are Queries
+    assert used == set(ALL[constant])

@@ -1,0 +1,80 @@
+"""Reads what a request contains: a JSON object and query parameters, by their models."""
+
+import json
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from provisioner.api.bodies import NoFields
+from provisioner.api.problems import MalformedBody, ParametersInvalid, UnsupportedMediaType
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+_JSON = ("application/json", "application/merge-patch+json")
+
+
+def body(schema: type[Schema]) -> Schema:
+    """Read the request's JSON object as `schema`; an action's may be left out.
+
+    Raises:
+        UnsupportedMediaType, MalformedBody: it is not a JSON object.
+        pydantic.ValidationError: a field does not follow its rule.
+    """
+    if schema is NoFields and not request.get_data():
+        return schema()
+    if request.mimetype not in _JSON:
+        raise UnsupportedMediaType()
+    return schema.model_validate(json_object(request.get_data()))
+
+
+def no_body() -> None:
+    """Refuse more than an empty JSON object where a request has no body.
+
+    Raises:
+        UnsupportedMediaType, MalformedBody, pydantic.ValidationError: as `body` does.
+    """
+    body(NoFields)
+
+
+def query(schema: type[Schema]) -> Schema:
+    """Read the query parameters as `schema`.
+
+    Raises:
+        ParametersInvalid: one of them is unknown, given twice, or does not follow its rule.
+    """
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    if twice:
+        raise ParametersInvalid([(name, "must be given once") for name in twice])
+    try:
+        return schema.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise ParametersInvalid(
+            [(str(fault["loc"][0]), fault["msg"]) for fault in error.errors()]
+        ) from None
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse one JSON object, strictly: UTF-8, no key twice, no NaN.
+
+    Raises:
+        MalformedBody: it is something else.
+    """
+    try:
+        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBody(f"The body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise MalformedBody()
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

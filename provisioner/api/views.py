@@ -1,0 +1,562 @@
+"""How things are shown: one model a thing, of which answers and their description are made."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from provisioner.access import Role
+from provisioner.calling import CallerIdRule, CallTransfer, Transfer
+from provisioner.credentials import Secret
+from provisioner.kamailio import Binding, shown
+from provisioner.model import (
+    Account,
+    AccountState,
+    Convergence,
+    Network,
+    Node,
+    Number,
+    NumberState,
+    Tariff,
+    TariffChange,
+)
+from provisioner.settings import Settings
+from provisioner.tenancy import Customer, Project, Token, User
+
+
+def show_time(moment: datetime) -> str:
+    """Show a time as RFC 3339 in UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(show_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+EXAMPLE_TIME = "2026-01-31T12:00:01.042Z"
+
+
+class View(BaseModel):
+    """Something that is shown. `SHOWN_ONCE` is what no later answer may repeat."""
+
+    model_config = ConfigDict(from_attributes=True)
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {}
+
+    def shown(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return self.model_dump(mode="json")
+
+    def repeatable(self) -> dict[str, Any]:
+        """Return it without what is shown once."""
+        return self.model_dump(mode="json", exclude=self.SHOWN_ONCE)
+
+
+class Versioned(View):
+    """Something whose representation has an ETag; `CHANGING` fields do not count for it."""
+
+    CHANGING: ClassVar[set[str]] = {"convergence", "credentials"}
+
+    def tagged(self) -> str:
+        """Return the part of it that its ETag stands for."""
+        return self.model_dump_json(exclude=self.CHANGING)
+
+
+def _example(**example: Any) -> ConfigDict:
+    return ConfigDict(from_attributes=True, json_schema_extra={"examples": [example]})
+
+
+Item = TypeVar("Item", bound=View)
+
+
+class Page(View, Generic[Item]):
+    """A page of a list; `next` is the path of the following page, or null."""
+
+    items: list[Item]
+    next: str | None
+
+
+class ConvergenceView(View):
+    """On how many nodes a generation is live, and since when on all of them."""
+
+    generation: int
+    converged: bool
+    nodes_converged: int
+    nodes_total: int
+    pending_nodes: list[str]
+    since: Time | None
+
+    @classmethod
+    def of(cls, convergence: Convergence) -> Self:
+        """Show one."""
+        return cls.model_validate(convergence)
+
+
+_CONVERGENCE = {
+    "generation": 12,
+    "converged": True,
+    "nodes_converged": 1,
+    "nodes_total": 1,
+    "pending_nodes": [],
+    "since": EXAMPLE_TIME,
+}
+_NUMBER = {
+    "number": "+390612345678",
+    "external_id": None,
+    "customer_id": 1,
+    "project_id": 1,
+    "state": "active",
+    "account_id": 1,
+    "created_at": EXAMPLE_TIME,
+    "changed_at": EXAMPLE_TIME,
+}
+_ACCOUNT = {
+    "id": 1,
+    "external_id": None,
+    "customer_id": 1,
+    "project_id": 1,
+    "name": "Front desk",
+    "main_number": "+390612345678",
+    "username": "390612345678",
+    "realm": "talkytime.test",
+    "voice_channels": 2,
+    "tariff": "pay_per_use",
+    "cloudfire_only": False,
+    "state": "enabled",
+    "has_credentials": True,
+    "created_at": EXAMPLE_TIME,
+    "changed_at": EXAMPLE_TIME,
+    "generation": 12,
+    "convergence": _CONVERGENCE,
+}
+
+
+class NumberView(Versioned):
+    """A telephone number; `account_id` is the account that uses it."""
+
+    model_config = _example(**_NUMBER)
+
+    number: str
+    external_id: str | None
+    customer_id: int
+    project_id: int
+    state: NumberState
+    account_id: int | None
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, number: Number) -> Self:
+        """Show one."""
+        return cls.model_validate(number)
+
+
+class AccountView(Versioned):
+    """A SIP account; never its secret."""
+
+    model_config = _example(**_ACCOUNT)
+
+    id: int
+    external_id: str | None
+    customer_id: int
+    project_id: int
+    name: str
+    main_number: str
+    username: str
+    realm: str
+    voice_channels: int
+    tariff: Tariff
+    cloudfire_only: bool
+    state: AccountState
+    has_credentials: bool
+    created_at: Time
+    changed_at: Time
+    generation: int
+    convergence: ConvergenceView
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        """Show one."""
+        return cls(**_account_fields(account))
+
+
+def _account_fields(account: Account) -> dict[str, Any]:
+    fields = {
+        name: getattr(account, name)
+        for name in AccountView.model_fields
+        if name not in ("generation", "convergence")
+    }
+    return fields | {
+        "generation": account.convergence.generation,
+        "convergence": ConvergenceView.of(account.convergence),
+    }
+
+
+class CredentialsView(View):
+    """What a device needs to register. The password is shown once."""
+
+    username: str
+    password: str = Field(default="", description="absent where an answer is repeated")
+    realm: str
+    server: str
+    port: int
+    transports: list[str]
+
+
+class SecretView(AccountView):
+    """An account with its new credentials, the only time that they can be seen."""
+
+    model_config = _example(
+        **_ACCOUNT,
+        credentials={
+            "username": "390612345678",
+            "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
+            "realm": "talkytime.test",
+            "server": "192.0.2.10",
+            "port": 5060,
+            "transports": ["udp", "tcp"],
+        },
+    )
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
+
+    credentials: CredentialsView
+
+    @classmethod
+    def with_secret(cls, account: Account, secret: Secret, settings: Settings) -> Self:
+        """Show one."""
+        credentials = CredentialsView(
+            username=secret.username,
+            password=secret.password,
+            realm=secret.realm,
+            server=settings.sip_address,
+            port=settings.sip_port,
+            transports=list(settings.sip_transports),
+        )
+        return cls(**_account_fields(account), credentials=credentials)
+
+
+class TariffView(View):
+    """A tariff, since when it is in force, the one before it, and who changed it."""
+
+    model_config = _example(
+        tariff="flat", previous="pay_per_use", since=EXAMPLE_TIME, via="api", actor_name="Admin"
+    )
+
+    tariff: Tariff
+    previous: Tariff | None
+    since: Time
+    via: str
+    actor_name: str
+
+    @classmethod
+    def of(cls, change: TariffChange) -> Self:
+        """Show one."""
+        return cls.model_validate(change)
+
+
+class CallerIdRuleView(View):
+    """A caller ID rule; `number` is null where none is presented."""
+
+    model_config = _example(
+        id=1, destination_prefix="+44", number="+390612345679", created_at=EXAMPLE_TIME
+    )
+
+    id: int
+    destination_prefix: str
+    number: str | None
+    created_at: Time
+
+    @classmethod
+    def of(cls, rule: CallerIdRule) -> Self:
+        """Show one."""
+        return cls.model_validate(rule)
+
+
+class TransferView(View):
+    """One transfer: on or off, and where to."""
+
+    enabled: bool
+    target: str | None
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> Self:
+        """Show one."""
+        return cls.model_validate(transfer)
+
+
+class CallTransferView(Versioned):
+    """All of an account's transfers."""
+
+    model_config = _example(
+        unconditional={"enabled": False, "target": None},
+        no_answer={"enabled": True, "target": "+390687654321"},
+        unreachable={"enabled": False, "target": None},
+    )
+
+    unconditional: TransferView
+    no_answer: TransferView
+    unreachable: TransferView
+
+    @classmethod
+    def of(cls, transfer: CallTransfer) -> Self:
+        """Show one."""
+        return cls(**{condition: TransferView.of(one) for condition, one in transfer})
+
+
+class BindingView(View):
+    """A registered contact of an account; `source` is where the REGISTER came from."""
+
+    model_config = _example(
+        id="uloc-1-6b04dc2d-3d90-2",
+        contact="sip:390612345678@203.0.113.5:5062",
+        source="203.0.113.5:5062",
+        transport="udp",
+        user_agent="baresip v1.0.0",
+        expires_at=EXAMPLE_TIME,
+        node="node1",
+    )
+
+    id: str
+    contact: str
+    source: str
+    transport: str
+    user_agent: str
+    expires_at: Time
+    node: str
+
+    @classmethod
+    def of(cls, node: str, binding: Binding) -> Self:
+        """Show one."""
+        return cls(
+            id=binding.ruid,
+            contact=shown(binding.contact),
+            source=binding.source,
+            transport=binding.transport,
+            user_agent=shown(binding.user_agent),
+            expires_at=binding.expires_at,
+            node=node,
+        )
+
+
+class RegistrationsView(Page[BindingView]):
+    """An account's bindings on the nodes that answered, and the nodes that did not."""
+
+    unavailable_nodes: list[str]
+
+
+class NetworkView(Versioned):
+    """A shared network and which nodes have loaded it."""
+
+    model_config = _example(
+        name="cloudfire",
+        cidrs=["198.51.100.0/24", "2001:db8:10::/48"],
+        changed_at=EXAMPLE_TIME,
+        generation=12,
+        convergence=_CONVERGENCE,
+    )
+
+    name: str
+    cidrs: list[str]
+    changed_at: Time
+    generation: int
+    convergence: ConvergenceView
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Show one."""
+        return cls(
+            name=network.name,
+            cidrs=list(network.cidrs),
+            changed_at=network.changed_at,
+            generation=network.convergence.generation,
+            convergence=ConvergenceView.of(network.convergence),
+        )
+
+
+class NodeView(View):
+    """A Kamailio node as its worker last saw it."""
+
+    model_config = _example(
+        name="node1",
+        state="up",
+        converged=True,
+        pending=0,
+        started_at=EXAMPLE_TIME,
+        last_seen_at=EXAMPLE_TIME,
+        last_compared_at=EXAMPLE_TIME,
+        last_error=None,
+    )
+
+    name: str
+    state: str
+    converged: bool
+    pending: int
+    started_at: Time | None
+    last_seen_at: Time | None
+    last_compared_at: Time | None
+    last_error: str | None
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        """Show one."""
+        fields = {name: getattr(node, name) for name in cls.model_fields if name != "converged"}
+        return cls(**fields, converged=node.state == "up" and node.pending == 0)
+
+
+class CustomerView(Versioned):
+    """One of the operator's customers."""
+
+    model_config = _example(
+        id=1,
+        external_id="crm-4711",
+        name="Bianchi S.r.l.",
+        created_at=EXAMPLE_TIME,
+        changed_at=EXAMPLE_TIME,
+    )
+
+    id: int
+    external_id: str | None
+    name: str
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, customer: Customer) -> Self:
+        """Show one."""
+        return cls.model_validate(customer)
+
+
+class ProjectView(Versioned):
+    """A project of a customer."""
+
+    model_config = _example(
+        id=1,
+        customer_id=1,
+        external_id="crm-4711-1",
+        name="Milan office",
+        created_at=EXAMPLE_TIME,
+        changed_at=EXAMPLE_TIME,
+    )
+
+    id: int
+    customer_id: int
+    external_id: str | None
+    name: str
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, project: Project) -> Self:
+        """Show one."""
+        return cls.model_validate(project)
+
+
+class UserView(Versioned):
+    """A person; of the operator where `customer_id` is null."""
+
+    model_config = _example(
+        id=1,
+        customer_id=1,
+        email="anna@bianchi.example",
+        name="Anna Bianchi",
+        role="accounting",
+        active=True,
+        created_at=EXAMPLE_TIME,
+        changed_at=EXAMPLE_TIME,
+    )
+
+    id: int
+    customer_id: int | None
+    email: str
+    name: str
+    role: Role
+    active: bool
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """Show one."""
+        return cls.model_validate(user)
+
+
+_TOKEN = {
+    "id": 1,
+    "name": "Portal",
+    "role": "admin",
+    "customer_id": 1,
+    "project_id": None,
+    "user_id": None,
+    "created_at": EXAMPLE_TIME,
+    "expires_at": None,
+}
+
+
+class TokenView(View):
+    """An API token: its role and scope, never its text."""
+
+    model_config = _example(**_TOKEN)
+
+    id: int
+    name: str
+    role: Role
+    customer_id: int | None
+    project_id: int | None
+    user_id: int | None
+    created_at: Time
+    expires_at: Time | None
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        """Show one."""
+        return cls.model_validate(token)
+
+
+class NewTokenView(TokenView):
+    """A new token with its text, the only time that it can be seen."""
+
+    model_config = _example(**_TOKEN, token="pv_pJ2vXc7RtYw4nHs9bLpDkJ8mQ2vXc7RtYw4nHs9bLpD")  # noqa: S106 - made up
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"token": True}
+
+    token: str = Field(default="", description="absent where an answer is repeated")
+
+    @classmethod
+    def with_text(cls, token: Token, text: str) -> Self:
+        """Show one."""
+        return cls(**TokenView.of(token).model_dump(), token=text)
+
+
+class AuditEventView(View):
+    """Who did what to what, when and from where; what it was before and after."""
+
+    model_config = _example(
+        id=42,
+        at=EXAMPLE_TIME,
+        via="api",
+        actor_id=1,
+        actor_name="Portal",
+        source="192.0.2.7",
+        request_id="6f1f1a52b3f64c8d",
+        type="account.enabled",
+        subject="account",
+        subject_id="1",
+        customer_id=1,
+        project_id=1,
+        before={"state": "disabled"},
+        after={"state": "enabled"},
+    )
+
+    id: int
+    at: Time
+    via: str
+    actor_id: int | None
+    actor_name: str
+    source: str | None
+    request_id: str | None
+    type: str
+    subject: str
+    subject_id: str
+    customer_id: int | None
+    project_id: int | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None

@@ -1,0 +1,89 @@
+"""The rules of single fields, wherever they come from: the API, a hook, an imported file."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, Field, StrictInt, StrictStr, WithJsonSchema
+
+from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, is_e164
+from provisioner.tenancy import EMAIL_LENGTH
+
+EXTERNAL_ID_LENGTH = 120  # characters
+BIGINT_MAX = 2**63 - 1
+_EMAIL = re.compile(r"[^@\s\x00-\x20]+@[^@\s\x00-\x20.]+(\.[^@\s\x00-\x20.]+)+")
+
+
+def _printable(value: str, length: int) -> str:
+    text = value.strip()
+    if not 1 <= len(text) <= length:
+        raise ValueError(f"must have 1 to {length} characters")
+    if not text.isprintable():
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _name(value: str) -> str:
+    return _printable(value, NAME_LENGTH)
+
+
+def _external_id(value: str) -> str:
+    return _printable(value, EXTERNAL_ID_LENGTH)
+
+
+def _e164(value: str) -> str:
+    if not is_e164(value):
+        raise ValueError("must be in E.164 format: + and 7 to 15 digits, like +390612345678")
+    return value
+
+
+def _prefix(value: str) -> str:
+    if value and not re.fullmatch(r"\+[1-9][0-9]{0,14}", value, re.ASCII):
+        raise ValueError("must be + and 1 to 15 digits, or empty for all destinations")
+    return value
+
+
+def _email(value: str) -> str:
+    if len(value) > EMAIL_LENGTH or not value.isprintable() or not _EMAIL.fullmatch(value):
+        raise ValueError("must be an email address")
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        network = ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"must be a network in CIDR notation: {error}") from None
+    if not value.rpartition("/")[2].isdigit() and "/" in value:
+        raise ValueError("must have a prefix length, not a netmask")
+    if network.version == 6 and network.network_address.ipv4_mapped is not None:
+        raise ValueError("must be written as an IPv4 network")
+    if network.prefixlen == 0:
+        raise ValueError("must not be all addresses; leave the restriction off instead")
+    if "%" in value:
+        raise ValueError("must not have a scope")
+    return str(network)
+
+
+def _text(longest: int, **schema: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "minLength": 1, "maxLength": longest, **schema})
+
+
+# A name as a person reads it; blanks around it do not count.
+Name = Annotated[StrictStr, AfterValidator(_name), _text(NAME_LENGTH)]
+ExternalId = Annotated[StrictStr, AfterValidator(_external_id), _text(EXTERNAL_ID_LENGTH)]
+E164Number = Annotated[
+    StrictStr,
+    AfterValidator(_e164),
+    WithJsonSchema({"type": "string", "pattern": f"^{E164.pattern}$"}),
+]
+DestinationPrefix = Annotated[
+    StrictStr,
+    AfterValidator(_prefix),
+    WithJsonSchema({"type": "string", "pattern": r"^(\+[1-9][0-9]{0,14})?$"}),
+]
+Email = Annotated[StrictStr, AfterValidator(_email), _text(EMAIL_LENGTH, format="email")]
+Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(50)]
+Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
+Id = Annotated[StrictInt, Field(ge=1, le=BIGINT_MAX)]
+Moment = AwareDatetime

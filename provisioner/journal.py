@@ -1,0 +1,66 @@
+"""The journal: every change is told once, in its own transaction, and whoever wants to know of it
+reads it from there: the audit trail.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from psycopg.types.json import Jsonb
+
+from provisioner.access import Actor
+from provisioner.db import Connection, run
+from provisioner.queries import JOURNAL
+
+
+class Told(Protocol):
+    """A thing that can be told of."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what may be told, ready for JSON; nothing secret."""
+
+
+Facts = Told | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to what, and what that was before and after.
+
+    `version` orders the changes of one subject; 0 where it has no order of its own.
+    """
+
+    type: str
+    subject: str
+    subject_id: str | int
+    before: Facts = None
+    after: Facts = None
+    customer_id: int | None = None
+    project_id: int | None = None
+    version: int = 0
+
+
+def record(connection: Connection, actor: Actor, change: Change) -> None:
+    """Write a change down in the transaction that makes it."""
+    run(
+        connection,
+        JOURNAL["audit_insert"],
+        via=actor.via,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        source=actor.source,
+        request_id=actor.request_id,
+        type=change.type,
+        subject=change.subject,
+        subject_id=str(change.subject_id),
+        customer_id=change.customer_id,
+        project_id=change.project_id,
+        before=_json(change.before),
+        after=_json(change.after),
+    )
+
+
+def _json(facts: Facts) -> Jsonb | None:
+    if facts is None:
+        return None
+    return Jsonb(facts if isinstance(facts, Mapping) else facts.facts())

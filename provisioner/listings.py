@@ -1,0 +1,90 @@
+"""The lists that can be read: of what, sorted by what, filtered by what."""
+
+from provisioner.listing import Listing
+
+CUSTOMERS = Listing(
+    source="customers",
+    key="id",
+    columns={"id": int, "name": str},
+    filters={"q": "name ILIKE %(q)s", "external_id": "external_id = %(external_id)s"},
+    scope={"customer": "id"},
+)
+
+PROJECTS = Listing(
+    source="projects",
+    key="id",
+    columns={"id": int, "name": str},
+    filters={
+        "q": "name ILIKE %(q)s",
+        "external_id": "external_id = %(external_id)s",
+        "customer": "customer_id = %(customer)s",
+    },
+    scope={"customer": "customer_id", "project": "id"},
+)
+
+NUMBERS = Listing(
+    source="numbers",
+    key="number",
+    columns={"number": str},
+    filters={
+        "state": "state = %(state)s",
+        "choosable": "(state = 'active' AND account_id IS NULL) = %(choosable)s",
+        "q": "number LIKE %(q)s",
+        "number": "number = %(number)s",
+        "project": "project_id = %(project)s",
+        "customer": "customer_id = %(customer)s",
+        "account": "account_id = %(account)s",
+        "external_id": "external_id = %(external_id)s",
+    },
+)
+
+ACCOUNTS = Listing(
+    source="account_status",
+    key="id",
+    columns={"id": int, "name": str, "main_number": str},
+    filters={
+        "state": "state = %(state)s",
+        "q": "(name ILIKE %(q)s OR main_number LIKE %(q)s)",
+        "number": "id = (SELECT account_id FROM provisioner.numbers WHERE number = %(number)s)",
+        "project": "project_id = %(project)s",
+        "customer": "customer_id = %(customer)s",
+        "external_id": "external_id = %(external_id)s",
+    },
+)
+
+USERS = Listing(
+    source="users",
+    key="id",
+    columns={"id": int, "email": str},
+    filters={
+        "q": "(name ILIKE %(q)s OR email ILIKE %(q)s)",
+        "role": "role = %(role)s",
+        "active": "active = %(active)s",
+        "customer": "customer_id = %(customer)s",
+    },
+    scope={"customer": "customer_id"},
+)
+
+TOKENS = Listing(
+    source="token_status",
+    key="id",
+    columns={"id": int},
+    filters={"user": "user_id = %(user)s", "customer": "customer_id = %(customer)s"},
+)
+
+AUDIT_EVENTS = Listing(
+    source="audit_events",
+    key="id",
+    columns={"id": int},
+    filters={
+        "type": "type = %(type)s",
+        "subject": "subject = %(subject)s",
+        "subject_id": "subject_id = %(subject_id)s",
+        "via": "via = %(via)s",
+        "customer": "customer_id = %(customer)s",
+        "project": "project_id = %(project)s",
+        "request_id": "request_id = %(request_id)s",
+        "since": "at >= %(since)s",
+        "until": "at < %(until)s",
+    },
+)
