@@ -132,3 +132,6 @@ class Actor:
 def system_actor(via: Via, name: str) -> Actor:
     """Make an actor who may do everything: the command line's user, the worker."""
     return Actor(via, None, name, Role.ADMIN)
+
+
+WORKER = system_actor(Via.WORKER, "worker")

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
-from provisioner import reconcile, store, sync_store
+from provisioner import journal, reconcile, store, sync_store
+from provisioner.access import WORKER, Actor
 from provisioner.db import Connection
 from provisioner.errors import PlanDangerous
+from provisioner.journal import Change
 from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Action, Limits, Repair, Target
@@ -77,8 +79,9 @@ def repair(
     plan: Sequence[Repair],
     present: Mapping[Target, int],
     limits: Limits | None,
+    actor: Actor = WORKER,
 ) -> list[Repair]:
-    """Put a plan right, batch by batch, and record it; return what was put right.
+    """Put a plan right, batch by batch, and write it down; return what was put right.
 
     Deletions beyond the limits (None: no limits) are left out, the rest is done. The connection
     must not be in a transaction.
@@ -90,19 +93,29 @@ def repair(
     done = []
     for start in range(0, len(safe), BATCH):
         with connection.transaction():
-            done += [one for one in safe[start : start + BATCH] if _apply(connection, one)]
+            done += [one for one in safe[start : start + BATCH] if _apply(connection, actor, one)]
     if refusal:
         raise PlanDangerous(refusal)
     return done
 
 
-def _apply(connection: Connection, one: Repair) -> bool:
+def _apply(connection: Connection, actor: Actor, one: Repair) -> bool:
     if not _REPAIRS[one.target](connection, one):
         log.error("cannot repair: %s: a row of the operator's own is in its place", one)
         return False
     sync_store.record_repair(connection, one)
+    journal.record(connection, actor, _change(one))
     log.warning("repair: %s", one)
     return True
+
+
+def _change(one: Repair) -> Change:
+    return Change(
+        type=f"repair.{one.target}",
+        subject=one.target,
+        subject_id=one.key,
+        after={"action": one.action, "detail": one.detail},
+    )
 
 
 def _repair_subscriber(connection: Connection, one: Repair) -> bool:
