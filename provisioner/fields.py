@@ -1,16 +1,28 @@
 """The rules of single fields, wherever they come from: the API, a hook, an imported file."""
 
 import re
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 
 from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, is_e164
 from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
 BIGINT_MAX = 2**63 - 1
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 _EMAIL = re.compile(r"[^@\s\x00-\x20]+@[^@\s\x00-\x20.]+(\.[^@\s\x00-\x20.]+)+")
 
 
@@ -47,6 +59,13 @@ def _email(value: str) -> str:
     if len(value) > EMAIL_LENGTH or not value.isprintable() or not _EMAIL.fullmatch(value):
         raise ValueError("must be an email address")
     return value
+
+
+def _rfc_3339(value: object) -> object:
+    """Let a `datetime` of our own pass, and a text that is one."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    raise ValueError("must be a time in RFC 3339 format, like 2026-01-31T12:00:00Z")
 
 
 def _cidr(value: str) -> str:
@@ -86,4 +105,9 @@ Email = Annotated[StrictStr, AfterValidator(_email), _text(EMAIL_LENGTH, format=
 Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(50)]
 Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
 Id = Annotated[StrictInt, Field(ge=1, le=BIGINT_MAX)]
-Moment = AwareDatetime
+# RFC 3339 with a time zone; pydantic alone would take numbers of seconds, too.
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc_3339),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]

@@ -12,6 +12,7 @@ from provisioner.settings import Settings
 
 WORKERS = 2
 GRACEFUL_TIMEOUT = 5  # seconds for requests in progress when the server stops
+REQUEST_LINE_MAX = 8190  # bytes of method, path and query
 THREADS = 16  # of each worker: a request that waits for convergence holds one
 
 
@@ -40,9 +41,10 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             "workers": WORKERS,
             "threads": THREADS,
             "worker_class": "gthread",
+            "limit_request_line": REQUEST_LINE_MAX,
             "accesslog": "-",
             # No query string and no header: nothing that a client may have put a secret in.
-            "access_log_format": '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus',
+            "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,
             "worker_exit": _close_database,
             "graceful_timeout": GRACEFUL_TIMEOUT,

@@ -35,6 +35,7 @@ RESOURCES = (
 
 def register(app: Flask, settings: Settings) -> None:
     """Add the API's resources, its description and its error shape to an application."""
+    app.url_map.converters["id"] = context.IdConverter
     app.before_request(context.identify)
     app.after_request(context.tell_id)
     app.after_request(throttling.tell)

@@ -34,7 +34,7 @@ from provisioner.transfers import Country
 
 resource = Resource("Account parts", "/sip-accounts" + ONE)
 
-RULE = "/<int(max=9223372036854775807):rule_id>"
+RULE = "/<id:rule_id>"
 DROP_WAIT = 2.0  # seconds that dropping bindings takes its time to be sure
 
 

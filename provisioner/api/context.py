@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from flask import Response, current_app, g, request
+from werkzeug.routing import BaseConverter
 
 from provisioner.db import Database
 from provisioner.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+
+
+class IdConverter(BaseConverter):
+    """An id in a path: digits, few enough for PostgreSQL's bigint."""
+
+    regex = "[0-9]{1,18}"
+
+    def to_python(self, value: str) -> int:
+        """Return the number that the digits are."""
+        return int(value)
 
 
 @dataclass(frozen=True)

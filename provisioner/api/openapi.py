@@ -11,7 +11,6 @@ from provisioner.api.idempotency import KEY_LENGTH
 from provisioner.api.operation import Operation
 from provisioner.api.problems import status_of
 from provisioner.api.waiting import WAIT_MAX
-from provisioner.fields import BIGINT_MAX
 
 Refs = Mapping[Any, dict[str, Any]]
 
@@ -30,6 +29,7 @@ _EXAMPLES: dict[str, Any] = {"number": "+390612345679", "name": "cloudfire"}
 _ALWAYS = {
     "401": "the token is missing or wrong",
     "403": "the token's role does not allow it",
+    "414": "the path and the query are too long",
     "422": "fields or parameters do not follow their rules",
     "429": "too many requests",
     "503": "the database cannot be reached at the moment",
@@ -159,8 +159,8 @@ def _path(operation: Operation) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "schema": (
-                {"type": "integer", "minimum": 0, "maximum": BIGINT_MAX}
-                if match["kind"] == "int"
+                {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+                if match["kind"] == "id"
                 else {"type": "string", "minLength": 1}
             ),
             "example": _EXAMPLES.get(match["name"], 1),
@@ -233,6 +233,7 @@ def _responses(operation: Operation, refs: Refs) -> dict[str, Any]:
             filter(None, [refusals.get(status, ""), (error.__doc__ or "").strip()])
         )
     found |= {status: _problem(text) for status, text in sorted(refusals.items())}
+    found["414"].pop("content")  # answered before the API is asked
     return found
 
 

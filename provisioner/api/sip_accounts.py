@@ -22,7 +22,7 @@ from provisioner.model import Account, AccountState, NewAccount
 
 resource = Resource("SIP accounts", "/sip-accounts")
 
-ONE = "/<int(max=9223372036854775807):account_id>"
+ONE = "/<id:account_id>"
 
 
 def current(call: Call, account_id: int) -> AccountView:

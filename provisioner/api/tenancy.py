@@ -13,8 +13,8 @@ from provisioner.tenancy import Customer, Project
 customers_resource = Resource("Customers", "/customers")
 projects_resource = Resource("Projects", "/projects")
 
-CUSTOMER = "/<int(max=9223372036854775807):customer_id>"
-PROJECT = "/<int(max=9223372036854775807):project_id>"
+CUSTOMER = "/<id:customer_id>"
+PROJECT = "/<id:project_id>"
 
 
 def _current_customer(call: Call, customer_id: int) -> CustomerView:

@@ -14,8 +14,8 @@ from provisioner.users import NewToken
 users_resource = Resource("Users", "/users")
 tokens_resource = Resource("Tokens", "/tokens")
 
-USER = "/<int(max=9223372036854775807):user_id>"
-TOKEN = "/<int(max=9223372036854775807):token_id>"  # noqa: S105 - a path
+USER = "/<id:user_id>"
+TOKEN = "/<id:token_id>"  # noqa: S105 - a path
 
 
 def _current_user(call: Call, user_id: int) -> UserView:

@@ -1,0 +1,101 @@
+"""The API against schemathesis, which invents requests from its own description: for every role, no
+answer is a 5xx, and none is other than described.
+"""
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioner import db
+from provisioner.access import Role
+from provisioner.credentials import new_token, token_digest
+from provisioner.settings import Settings
+from provisioner.stack.ports import free_port, tcp
+from provisioner.stack.stack import Stack
+from provisioner.tenancy_store import insert_token
+from tests.integration.conftest import Client
+from tests.integration.world import new_tenant
+from tests.system import eventually
+
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "response_headers_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "use_after_free",
+]
+SECONDS = dict.fromkeys(Role, 20) | {Role.ADMIN: 75}  # of inventing requests
+SEED = 20260131
+
+
+@pytest.fixture
+def server(settings: Settings, stack: Stack, tmp_path: Path) -> Iterator[str]:
+    """The API in processes of its own on the test's database; its URL."""
+    port = free_port(tcp("127.0.0.1"))
+    own = {"DATABASE_URL": settings.database_url, "HTTP_PORT": str(port), "RATE_LIMIT": "0"}
+    program = Path(sys.executable).with_name("provisioner")
+    with (tmp_path / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "serve"], env=stack.environ | own, stdout=log, stderr=log
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        eventually(lambda: answers(url), within=20)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/livez", timeout=1) as answer:  # noqa: S310 - our own
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def population(client: Client, admin: db.Connection) -> None:
+    """Two customers with one of everything, for requests that find what they ask for."""
+    new_tenant(client, "Alpha", "06111111")
+    new_tenant(client, "Zeta", "06222222")
+    # No invented id is that of the token that the requests bear.
+    admin.execute("ALTER TABLE provisioner.api_tokens ALTER COLUMN id RESTART WITH 900000000001")
+
+
+@pytest.mark.native
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("role", Role)
+def test_invented_requests_are_answered_as_described(
+    server: str, population: None, admin: db.Connection, tmp_path: Path, role: Role
+) -> None:
+    token = new_token()
+    customer = None if role is Role.ADMIN else 2
+    insert_token(admin, "fuzz", token_digest(token), role=role, customer_id=customer)
+    command = [
+        str(Path(sys.executable).with_name("st")),
+        "run",
+        f"{server}/api/openapi.json",
+        f"--header=Authorization:Bearer {token}",
+        f"--checks={','.join(CHECKS)}",
+        f"--max-time={SECONDS[role]}",
+        f"--seed={SEED}",
+        "--continue-on-failure",
+        "--suppress-health-check=all",
+        "--no-color",
+    ]
+    run = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=220, check=False
+    )
+    report = run.stdout + run.stderr
+    log = (tmp_path / "serve.log").read_text(encoding="utf-8", errors="replace")
+    assert run.returncode == 0, report[-20_000:]
+    assert "Traceback" not in log, log[-5_000:]
