@@ -81,4 +81,5 @@ def test_people_read_it_without_the_internet(client: Client) -> None:
     files = re.findall(r'(?:src|href)="([^"]+\.(?:js|css))"', page.text)
     assert files
     for name in files:
-        assert client.http.get(urljoin("/api/docs/", name)).status_code == 200
+        with client.http.get(urljoin("/api/docs/", name)) as file:
+            assert file.status_code == 200
