@@ -233,7 +233,8 @@ GRANT SELECT ON kamailio.did, kamailio.caller_id, kamailio.call_transfer TO kama
 GRANT SELECT ON provisioner.account_status, provisioner.token_status TO provisioner;
 GRANT SELECT, INSERT ON provisioner.audit_events, provisioner.account_tariffs TO provisioner;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    provisioner.users, provisioner.api_tokens, provisioner.idempotency_keys,
-    provisioner.caller_id_rules, provisioner.call_transfers TO provisioner;
+    provisioner.users, provisioner.idempotency_keys, provisioner.call_transfers TO provisioner;
+GRANT SELECT, INSERT, DELETE ON provisioner.caller_id_rules TO provisioner;
+GRANT DELETE ON provisioner.api_tokens TO provisioner;
 GRANT INSERT, UPDATE, DELETE ON provisioner.customers, provisioner.projects TO provisioner;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA provisioner TO provisioner;

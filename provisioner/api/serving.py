@@ -45,9 +45,9 @@ def serve(operation: Operation, **path: Any) -> Response:
     """Serve one request of an operation."""
     with database().transaction() as connection:
         actor = _authenticated(connection)
+        throttling.count(actor)
         if not actor.may(operation.permission):
             raise Forbidden()
-        throttling.count(actor)
         given = _given(operation)
         if operation.method == "POST":
             content = b"" if operation.streams_in else request.get_data()
