@@ -9,12 +9,12 @@ from provisioner.api.numbers import e164_or_404
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
 from provisioner.api.sip_accounts import ONE, current
+from provisioner.api.view import Page
 from provisioner.api.views import (
     BindingView,
     CallerIdRuleView,
     CallTransferView,
     NumberView,
-    Page,
     RegistrationsView,
     SecretView,
 )

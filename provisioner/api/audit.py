@@ -9,7 +9,8 @@ from provisioner.api import paging
 from provisioner.api.bodies import AuditQuery
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import AuditEventView, Page
+from provisioner.api.tenancy_views import AuditEventView
+from provisioner.api.view import Page
 
 resource = Resource("Audit", "/audit-events")
 

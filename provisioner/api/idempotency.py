@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from provisioner.access import Actor
 from provisioner.api.problems import KeyReused
-from provisioner.api.views import View
+from provisioner.api.view import View
 from provisioner.db import Connection, one, run
 from provisioner.errors import InvalidInput
 from provisioner.queries import TENANCY

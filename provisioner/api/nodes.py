@@ -4,7 +4,8 @@ from provisioner import sync_store
 from provisioner.access import Permission
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import NodeView, Page
+from provisioner.api.view import Page
+from provisioner.api.views import NodeView
 
 resource = Resource("Nodes", "/nodes")
 

@@ -6,7 +6,8 @@ from provisioner.api import paging
 from provisioner.api.bodies import NumberBody, NumberPatch, NumbersQuery
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import NumberView, Page
+from provisioner.api.view import Page
+from provisioner.api.views import NumberView
 from provisioner.errors import (
     ExternalIdTaken,
     NotFound,

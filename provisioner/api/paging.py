@@ -12,7 +12,7 @@ from flask import request
 from provisioner.api.bodies import PageQuery
 from provisioner.api.problems import ParametersInvalid
 from provisioner.api.serving import Call
-from provisioner.api.views import Page, View
+from provisioner.api.view import Page, View
 from provisioner.listing import Listing, Order, Position
 
 Item = TypeVar("Item", bound=View)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from provisioner.api.problems import PreconditionFailed
-from provisioner.api.views import Versioned
+from provisioner.api.view import Versioned
 
 
 def etag(view: Versioned) -> str:

@@ -13,7 +13,7 @@ from provisioner.api import idempotency, preconditions, reading, throttling
 from provisioner.api.context import database
 from provisioner.api.operation import Operation
 from provisioner.api.problems import Unauthorized
-from provisioner.api.views import Versioned, View
+from provisioner.api.view import Versioned, View
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
 from provisioner.errors import Forbidden

@@ -7,7 +7,8 @@ from provisioner.api.bodies import AccountPatch, AccountsQuery, NewAccountBody
 from provisioner.api.context import services
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import AccountView, Page, SecretView, TariffView
+from provisioner.api.view import Page
+from provisioner.api.views import AccountView, SecretView, TariffView
 from provisioner.errors import (
     DeletionRefused,
     ExternalIdTaken,

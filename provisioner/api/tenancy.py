@@ -6,7 +6,8 @@ from provisioner.api import paging
 from provisioner.api.bodies import NamedBody, NamedPatch, NamedQuery, ProjectBody, ProjectsQuery
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import CustomerView, Page, ProjectView
+from provisioner.api.tenancy_views import CustomerView, ProjectView
+from provisioner.api.view import Page
 from provisioner.errors import ExternalIdTaken, ProjectNameTaken, StillInUse
 from provisioner.tenancy import Customer, Project
 

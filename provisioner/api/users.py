@@ -6,7 +6,8 @@ from provisioner.api import paging
 from provisioner.api.bodies import TokenBody, TokensQuery, UserBody, UserPatch, UsersQuery
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import NewTokenView, Page, TokenView, UserView
+from provisioner.api.tenancy_views import NewTokenView, TokenView, UserView
+from provisioner.api.view import Page
 from provisioner.errors import EmailTaken
 from provisioner.tenancy import Token, User
 from provisioner.users import NewToken

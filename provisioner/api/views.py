@@ -1,11 +1,10 @@
-"""How things are shown: one model a thing, of which answers and their description are made."""
+"""How numbers, accounts and what belongs to them, networks and nodes are shown."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field
 
-from provisioner.access import Role
+from provisioner.api.view import EXAMPLE_TIME, Page, Time, Versioned, View, example
 from provisioner.calling import CallerIdRule, CallTransfer, Transfer
 from provisioner.credentials import Secret
 from provisioner.kamailio import Binding, shown
@@ -21,59 +20,6 @@ from provisioner.model import (
     TariffChange,
 )
 from provisioner.settings import Settings
-from provisioner.tenancy import Customer, Project, Token, User
-
-
-def show_time(moment: datetime) -> str:
-    """Show a time as RFC 3339 in UTC, with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Time = Annotated[
-    datetime,
-    PlainSerializer(show_time, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-EXAMPLE_TIME = "2026-01-31T12:00:01.042Z"
-
-
-class View(BaseModel):
-    """Something that is shown. `SHOWN_ONCE` is what no later answer may repeat."""
-
-    model_config = ConfigDict(from_attributes=True)
-    SHOWN_ONCE: ClassVar[dict[str, Any]] = {}
-
-    def shown(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
-        return self.model_dump(mode="json")
-
-    def repeatable(self) -> dict[str, Any]:
-        """Return it without what is shown once."""
-        return self.model_dump(mode="json", exclude=self.SHOWN_ONCE)
-
-
-class Versioned(View):
-    """Something whose representation has an ETag; `CHANGING` fields do not count for it."""
-
-    CHANGING: ClassVar[set[str]] = {"convergence", "credentials"}
-
-    def tagged(self) -> str:
-        """Return the part of it that its ETag stands for."""
-        return self.model_dump_json(exclude=self.CHANGING)
-
-
-def _example(**example: Any) -> ConfigDict:
-    return ConfigDict(from_attributes=True, json_schema_extra={"examples": [example]})
-
-
-Item = TypeVar("Item", bound=View)
-
-
-class Page(View, Generic[Item]):
-    """A page of a list; `next` is the path of the following page, or null."""
-
-    items: list[Item]
-    next: str | None
 
 
 class ConvergenceView(View):
@@ -134,7 +80,7 @@ _ACCOUNT = {
 class NumberView(Versioned):
     """A telephone number; `account_id` is the account that uses it."""
 
-    model_config = _example(**_NUMBER)
+    model_config = example(**_NUMBER)
 
     number: str
     external_id: str | None
@@ -154,7 +100,7 @@ class NumberView(Versioned):
 class AccountView(Versioned):
     """A SIP account; never its secret."""
 
-    model_config = _example(**_ACCOUNT)
+    model_config = example(**_ACCOUNT)
 
     id: int
     external_id: str | None
@@ -206,7 +152,7 @@ class CredentialsView(View):
 class SecretView(AccountView):
     """An account with its new credentials, the only time that they can be seen."""
 
-    model_config = _example(
+    model_config = example(
         **_ACCOUNT,
         credentials={
             "username": "390612345678",
@@ -238,7 +184,7 @@ class SecretView(AccountView):
 class TariffView(View):
     """A tariff, since when it is in force, the one before it, and who changed it."""
 
-    model_config = _example(
+    model_config = example(
         tariff="flat", previous="pay_per_use", since=EXAMPLE_TIME, via="api", actor_name="Admin"
     )
 
@@ -257,7 +203,7 @@ class TariffView(View):
 class CallerIdRuleView(View):
     """A caller ID rule; `number` is null where none is presented."""
 
-    model_config = _example(
+    model_config = example(
         id=1, destination_prefix="+44", number="+390612345679", created_at=EXAMPLE_TIME
     )
 
@@ -287,7 +233,7 @@ class TransferView(View):
 class CallTransferView(Versioned):
     """All of an account's transfers."""
 
-    model_config = _example(
+    model_config = example(
         unconditional={"enabled": False, "target": None},
         no_answer={"enabled": True, "target": "+390687654321"},
         unreachable={"enabled": False, "target": None},
@@ -306,7 +252,7 @@ class CallTransferView(Versioned):
 class BindingView(View):
     """A registered contact of an account; `source` is where the REGISTER came from."""
 
-    model_config = _example(
+    model_config = example(
         id="uloc-1-6b04dc2d-3d90-2",
         contact="sip:390612345678@203.0.113.5:5062",
         source="203.0.113.5:5062",
@@ -347,7 +293,7 @@ class RegistrationsView(Page[BindingView]):
 class NetworkView(Versioned):
     """A shared network and which nodes have loaded it."""
 
-    model_config = _example(
+    model_config = example(
         name="cloudfire",
         cidrs=["198.51.100.0/24", "2001:db8:10::/48"],
         changed_at=EXAMPLE_TIME,
@@ -376,7 +322,7 @@ class NetworkView(Versioned):
 class NodeView(View):
     """A Kamailio node as its worker last saw it."""
 
-    model_config = _example(
+    model_config = example(
         name="node1",
         state="up",
         converged=True,
@@ -401,162 +347,3 @@ class NodeView(View):
         """Show one."""
         fields = {name: getattr(node, name) for name in cls.model_fields if name != "converged"}
         return cls(**fields, converged=node.state == "up" and node.pending == 0)
-
-
-class CustomerView(Versioned):
-    """One of the operator's customers."""
-
-    model_config = _example(
-        id=1,
-        external_id="crm-4711",
-        name="Bianchi S.r.l.",
-        created_at=EXAMPLE_TIME,
-        changed_at=EXAMPLE_TIME,
-    )
-
-    id: int
-    external_id: str | None
-    name: str
-    created_at: Time
-    changed_at: Time
-
-    @classmethod
-    def of(cls, customer: Customer) -> Self:
-        """Show one."""
-        return cls.model_validate(customer)
-
-
-class ProjectView(Versioned):
-    """A project of a customer."""
-
-    model_config = _example(
-        id=1,
-        customer_id=1,
-        external_id="crm-4711-1",
-        name="Milan office",
-        created_at=EXAMPLE_TIME,
-        changed_at=EXAMPLE_TIME,
-    )
-
-    id: int
-    customer_id: int
-    external_id: str | None
-    name: str
-    created_at: Time
-    changed_at: Time
-
-    @classmethod
-    def of(cls, project: Project) -> Self:
-        """Show one."""
-        return cls.model_validate(project)
-
-
-class UserView(Versioned):
-    """A person; of the operator where `customer_id` is null."""
-
-    model_config = _example(
-        id=1,
-        customer_id=1,
-        email="anna@bianchi.example",
-        name="Anna Bianchi",
-        role="accounting",
-        active=True,
-        created_at=EXAMPLE_TIME,
-        changed_at=EXAMPLE_TIME,
-    )
-
-    id: int
-    customer_id: int | None
-    email: str
-    name: str
-    role: Role
-    active: bool
-    created_at: Time
-    changed_at: Time
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        """Show one."""
-        return cls.model_validate(user)
-
-
-_TOKEN = {
-    "id": 1,
-    "name": "Portal",
-    "role": "admin",
-    "customer_id": 1,
-    "project_id": None,
-    "user_id": None,
-    "created_at": EXAMPLE_TIME,
-    "expires_at": None,
-}
-
-
-class TokenView(View):
-    """An API token: its role and scope, never its text."""
-
-    model_config = _example(**_TOKEN)
-
-    id: int
-    name: str
-    role: Role
-    customer_id: int | None
-    project_id: int | None
-    user_id: int | None
-    created_at: Time
-    expires_at: Time | None
-
-    @classmethod
-    def of(cls, token: Token) -> Self:
-        """Show one."""
-        return cls.model_validate(token)
-
-
-class NewTokenView(TokenView):
-    """A new token with its text, the only time that it can be seen."""
-
-    model_config = _example(**_TOKEN, token="pv_pJ2vXc7RtYw4nHs9bLpDkJ8mQ2vXc7RtYw4nHs9bLpD")  # noqa: S106 - made up
-    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"token": True}
-
-    token: str = Field(default="", description="absent where an answer is repeated")
-
-    @classmethod
-    def with_text(cls, token: Token, text: str) -> Self:
-        """Show one."""
-        return cls(**TokenView.of(token).model_dump(), token=text)
-
-
-class AuditEventView(View):
-    """Who did what to what, when and from where; what it was before and after."""
-
-    model_config = _example(
-        id=42,
-        at=EXAMPLE_TIME,
-        via="api",
-        actor_id=1,
-        actor_name="Portal",
-        source="192.0.2.7",
-        request_id="6f1f1a52b3f64c8d",
-        type="account.enabled",
-        subject="account",
-        subject_id="1",
-        customer_id=1,
-        project_id=1,
-        before={"state": "disabled"},
-        after={"state": "enabled"},
-    )
-
-    id: int
-    at: Time
-    via: str
-    actor_id: int | None
-    actor_name: str
-    source: str | None
-    request_id: str | None
-    type: str
-    subject: str
-    subject_id: str
-    customer_id: int | None
-    project_id: int | None
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None

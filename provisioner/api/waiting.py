@@ -10,7 +10,7 @@ from flask import Response, request
 
 from provisioner.api.context import database
 from provisioner.api.serving import Call, shown
-from provisioner.api.views import View
+from provisioner.api.view import View
 from provisioner.db import Connection
 from provisioner.errors import DatabaseUnavailable, NotFound
 
