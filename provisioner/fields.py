@@ -4,13 +4,22 @@ import re
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
 
 from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, OWN_NETWORKS_MAX, is_e164
 from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
 BIGINT_MAX = 2**63 - 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EMAIL = re.compile(r"[^@\s\x00-\x20]+@[^@\s\x00-\x20.]+(\.[^@\s\x00-\x20.]+)+")
 
 
@@ -65,6 +74,13 @@ def _cidr(value: str) -> str:
     return str(network)
 
 
+def _rfc3339(value: object) -> object:
+    """Take no number for a time, nor a time without its offset (RFC 3339 section 5.6)."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError("must be a time with its offset, like 2026-01-31T12:00:00Z")
+    return value
+
+
 def _once(values: list[str] | None) -> tuple[str, ...]:
     """Drop what is there twice; null is none."""
     return tuple(dict.fromkeys(values or ()))
@@ -95,4 +111,4 @@ OwnNetworks = Annotated[
 ]
 Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
 Id = Annotated[StrictInt, Field(ge=1, le=BIGINT_MAX)]
-Moment = AwareDatetime
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
