@@ -7,6 +7,7 @@ from pydantic import Field
 from provisioner.api.view import EXAMPLE_TIME, Page, Time, Versioned, View, example
 from provisioner.calling import CallerIdRule, CallTransfer, Transfer
 from provisioner.credentials import Secret
+from provisioner.diagnosis import Diagnosis, Verdict
 from provisioner.kamailio import Binding, shown
 from provisioner.model import (
     Account,
@@ -19,6 +20,7 @@ from provisioner.model import (
     Tariff,
     TariffChange,
 )
+from provisioner.rotation import ScheduledChange
 from provisioner.settings import Settings
 
 
@@ -68,12 +70,23 @@ _ACCOUNT = {
     "voice_channels": 2,
     "tariff": "pay_per_use",
     "cloudfire_only": False,
+    "allowed_networks": None,
     "state": "enabled",
     "has_credentials": True,
     "created_at": EXAMPLE_TIME,
     "changed_at": EXAMPLE_TIME,
     "generation": 12,
     "convergence": _CONVERGENCE,
+}
+
+
+_CREDENTIALS = {
+    "username": "390612345678",
+    "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
+    "realm": "talkytime.test",
+    "server": "192.0.2.10",
+    "port": 5060,
+    "transports": ["udp", "tcp"],
 }
 
 
@@ -113,6 +126,7 @@ class AccountView(Versioned):
     voice_channels: int
     tariff: Tariff
     cloudfire_only: bool
+    allowed_networks: list[str] | None
     state: AccountState
     has_credentials: bool
     created_at: Time
@@ -130,9 +144,10 @@ def _account_fields(account: Account) -> dict[str, Any]:
     fields = {
         name: getattr(account, name)
         for name in AccountView.model_fields
-        if name not in ("generation", "convergence")
+        if name not in ("allowed_networks", "generation", "convergence")
     }
     return fields | {
+        "allowed_networks": list(account.allowed_networks) or None,
         "generation": account.convergence.generation,
         "convergence": ConvergenceView.of(account.convergence),
     }
@@ -148,20 +163,25 @@ class CredentialsView(View):
     port: int
     transports: list[str]
 
+    @classmethod
+    def of(cls, secret: Secret, settings: Settings) -> Self:
+        """Show what a device is told."""
+        return cls(
+            username=secret.username,
+            password=secret.password,
+            realm=secret.realm,
+            server=settings.sip_address,
+            port=settings.sip_port,
+            transports=list(settings.sip_transports),
+        )
+
 
 class SecretView(AccountView):
     """An account with its new credentials, the only time that they can be seen."""
 
     model_config = example(
         **_ACCOUNT,
-        credentials={
-            "username": "390612345678",
-            "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
-            "realm": "talkytime.test",
-            "server": "192.0.2.10",
-            "port": 5060,
-            "transports": ["udp", "tcp"],
-        },
+        credentials=_CREDENTIALS,
     )
     SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
 
@@ -170,15 +190,80 @@ class SecretView(AccountView):
     @classmethod
     def with_secret(cls, account: Account, secret: Secret, settings: Settings) -> Self:
         """Show one."""
-        credentials = CredentialsView(
-            username=secret.username,
-            password=secret.password,
-            realm=secret.realm,
-            server=settings.sip_address,
-            port=settings.sip_port,
-            transports=list(settings.sip_transports),
-        )
+        credentials = CredentialsView.of(secret, settings)
         return cls(**_account_fields(account), credentials=credentials)
+
+
+class CredentialChangeView(View):
+    """What becomes of an account's password, and when: `rotate` or `expire`."""
+
+    model_config = _example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
+
+    action: str
+    due_at: Time
+    created_at: Time
+
+    @classmethod
+    def of(cls, change: ScheduledChange) -> Self:
+        """Show one."""
+        action = "expire" if change.expires else "rotate"
+        return cls(action=action, due_at=change.due_at, created_at=change.created_at)
+
+
+class NewCredentialChangeView(CredentialChangeView):
+    """A change with the credentials that hold from then on, the only time that they can be seen;
+    null where the present ones expire.
+    """
+
+    model_config = _example(
+        action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME, credentials=_CREDENTIALS
+    )
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
+
+    credentials: CredentialsView | None = None
+
+    @classmethod
+    def with_secret(cls, change: ScheduledChange, secret: Secret, settings: Settings) -> Self:
+        """Show one."""
+        shown_now = cls.of(change)
+        shown_now.credentials = CredentialsView.of(secret, settings)
+        return shown_now
+
+
+class FindingView(View):
+    """One thing that was looked at; `ok` is false where it stands in the way."""
+
+    code: str
+    ok: bool
+    detail: str
+
+
+class DiagnosisView(View):
+    """Why a device cannot register, or that nothing known stands in its way."""
+
+    model_config = _example(
+        can_register=False,
+        verdict="account_disabled",
+        detail="The account is disabled, so no device can register; enable it.",
+        findings=[
+            {
+                "code": "account_disabled",
+                "ok": False,
+                "detail": "The account is disabled, so no device can register; enable it.",
+            },
+            {"code": "not_registered", "ok": True, "detail": "No device is registered."},
+        ],
+    )
+
+    can_register: bool
+    verdict: Verdict
+    detail: str
+    findings: list[FindingView]
+
+    @classmethod
+    def of(cls, diagnosis: Diagnosis) -> Self:
+        """Show one."""
+        return cls.model_validate(diagnosis)
 
 
 class TariffView(View):

@@ -1,0 +1,54 @@
+"""`…/credential-change` and `…/credentials/expire`: passwords that end."""
+
+from provisioner import rotation
+from provisioner.access import Permission
+from provisioner.api.bodies import ChangeAction, CredentialChangeBody
+from provisioner.api.context import services
+from provisioner.api.resource import Resource
+from provisioner.api.serving import Call
+from provisioner.api.sip_accounts import ONE, current, settle
+from provisioner.api.views import AccountView, CredentialChangeView, NewCredentialChangeView
+
+resource = Resource("Credentials", "/sip-accounts" + ONE)
+
+
+@resource.post("/credential-change", Permission.ACCOUNTS_OPERATE, status=201)
+def schedule_credential_change(
+    call: Call, body: CredentialChangeBody, account_id: int
+) -> NewCredentialChangeView:
+    """Let the password change or expire at a chosen time.
+
+    A new one is in this answer and nowhere else, ever; until `due_at` the present one holds. A
+    change that was scheduled before is replaced.
+    """
+    call.created(f"/sip-accounts/{account_id}/credential-change")
+    if body.action is ChangeAction.EXPIRE:
+        change = rotation.schedule_expiry(call.connection, call.actor, account_id, body.due_at)
+        return NewCredentialChangeView.of(change)
+    change, secret = rotation.schedule_rotation(
+        call.connection, call.actor, account_id, body.due_at
+    )
+    return NewCredentialChangeView.with_secret(change, secret, services().settings)
+
+
+@resource.get("/credential-change", Permission.ACCOUNTS_READ)
+def read_credential_change(call: Call, account_id: int) -> CredentialChangeView:
+    """Show the change of the password that is scheduled."""
+    return CredentialChangeView.of(rotation.read(call.connection, call.actor, account_id))
+
+
+@resource.delete("/credential-change", Permission.ACCOUNTS_OPERATE)
+def cancel_credential_change(call: Call, account_id: int) -> None:
+    """Forget the change of the password that is scheduled; the present one stays."""
+    rotation.cancel(call.connection, call.actor, account_id)
+
+
+@resource.post("/credentials/expire", Permission.ACCOUNTS_OPERATE, guard=current)
+def expire_credentials(call: Call, account_id: int) -> AccountView:
+    """Take the password away at once; its bindings go.
+
+    No device can register until a new one is made.
+    """
+    account = rotation.expire(call.connection, call.actor, account_id)
+    settle(call, account)
+    return AccountView.of(account)
