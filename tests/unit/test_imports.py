@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "access", "model", "tenancy", "calling", "credentials"],
+    ["settings", "errors", "access", "model", "tenancy", "calling", "credentials", "sealing"],
     ["fields", "reconcile"],
     ["db", "queries"],
     ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
@@ -19,6 +19,7 @@ LAYERS = [
     ["registrations", "accounts", "comparison"],
     ["caller_id", "transfers"],
     ["node_sync"],
+    ["hooks"],
     ["worker"],
     ["api"],
     ["app"],
@@ -26,7 +27,10 @@ LAYERS = [
     ["cli"],
     ["__main__", "stack"],
 ]
-PURE = ["model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"]
+PURE = [
+    *("model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"),
+    *("sealing", "hooks/fold", "hooks/backoff"),
+]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
 
