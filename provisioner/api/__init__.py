@@ -8,6 +8,8 @@ from provisioner.api import (
     context,
     description,
     health,
+    hook_sources,
+    hooks,
     networks,
     nodes,
     numbers,
@@ -16,6 +18,7 @@ from provisioner.api import (
     tenancy,
     throttling,
     users,
+    webhooks,
 )
 from provisioner.settings import Settings
 
@@ -29,6 +32,10 @@ RESOURCES = (
     users.users_resource,
     users.tokens_resource,
     audit.resource,
+    hook_sources.sources_resource,
+    hook_sources.events_resource,
+    webhooks.endpoints_resource,
+    webhooks.deliveries_resource,
     nodes.resource,
 )
 
@@ -46,5 +53,6 @@ def register(app: Flask, settings: Settings) -> None:
     for resource in RESOURCES:
         version_1.register_blueprint(resource.blueprint)
     app.register_blueprint(version_1)
+    app.register_blueprint(hooks.blueprint)
     operations = [operation for resource in RESOURCES for operation in resource.operations]
     description.register(app, operations)
