@@ -162,12 +162,17 @@ def test_an_event_is_sent_if_and_only_if_its_change_is_committed(
     before = len(deliveries(client))
     database = db.Database(settings.database_url, size=1)
     actor = system_actor(Via.CLI, "test")
-    with pytest.raises(RuntimeError), database.transaction() as connection:
-        accounts.set_state(connection, actor, account["id"], AccountState.ENABLED)
-        raise RuntimeError
+
+    def enable(*, fails: bool) -> None:
+        with database.transaction() as connection:
+            accounts.set_state(connection, actor, account["id"], AccountState.ENABLED)
+            if fails:
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        enable(fails=True)
     assert len(deliveries(client)) == before
-    with database.transaction() as connection:
-        accounts.set_state(connection, actor, account["id"], AccountState.ENABLED)
+    enable(fails=False)
     assert len(deliveries(client)) == before + 2  # enabled and converged
     database.close()
 
