@@ -15,7 +15,7 @@ from provisioner.api.hook_views import (
 )
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import Page
+from provisioner.api.view import Page
 from provisioner.errors import NotFound
 from provisioner.hook_store import ShownEvent, Source
 from provisioner.hooks import review, sources
@@ -24,8 +24,8 @@ from provisioner.hooks.review import EventNotOpen
 sources_resource = Resource("Hook sources", "/hook-sources")
 events_resource = Resource("Hook events", "/hook-events")
 
-SOURCE = "/<int(max=9223372036854775807):source_id>"
-EVENT = "/<int(max=9223372036854775807):event_id>"
+SOURCE = "/<id:source_id>"
+EVENT = "/<id:event_id>"
 MANAGE = Permission.HOOKS_MANAGE
 
 
@@ -86,7 +86,7 @@ def add_hook_source_key(call: Call, source_id: int) -> NewSourceView:
     return NewSourceView.with_secret(source, secret)
 
 
-@sources_resource.delete(SOURCE + "/keys/<int(max=9223372036854775807):key_id>", MANAGE)
+@sources_resource.delete(SOURCE + "/keys/<id:key_id>", MANAGE)
 def remove_hook_source_key(call: Call, source_id: int, key_id: int) -> None:
     """Refuse from now on what is signed with a secret."""
     sources.remove_key(call.connection, call.actor, source_id, key_id)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 from pydantic import StrictStr as Text
 
 from provisioner.api.bodies import Body, IdText, PageQuery, Word
-from provisioner.api.views import EXAMPLE_TIME, Time, View
+from provisioner.api.view import EXAMPLE_TIME, Time, View
 from provisioner.fields import Id, Moment, Name
 from provisioner.hook_store import ShownEvent, Source
 from provisioner.hooks.addresses import URL_LENGTH

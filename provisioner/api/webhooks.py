@@ -18,7 +18,7 @@ from provisioner.api.hook_views import (
 )
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.views import Page
+from provisioner.api.view import Page
 from provisioner.hooks import endpoints
 from provisioner.hooks.addresses import AddressRefused
 from provisioner.hooks.endpoints import EndpointInactive, NewEndpoint
@@ -27,8 +27,8 @@ from provisioner.webhook_store import Delivery, Endpoint
 endpoints_resource = Resource("Webhook endpoints", "/webhook-endpoints")
 deliveries_resource = Resource("Webhook deliveries", "/webhook-deliveries")
 
-ENDPOINT = "/<int(max=9223372036854775807):endpoint_id>"
-DELIVERY = "/<int(max=9223372036854775807):delivery_id>"
+ENDPOINT = "/<id:endpoint_id>"
+DELIVERY = "/<id:delivery_id>"
 MANAGE = Permission.WEBHOOKS_MANAGE
 
 
