@@ -156,8 +156,9 @@ CREATE INDEX webhook_attempts_at_idx ON provisioner.webhook_attempts (at);
 -- What orders the changes of one subject, as hooks tell it.
 ALTER TABLE provisioner.audit_events ADD COLUMN version bigint NOT NULL DEFAULT 0;
 
+-- For each row, so that a change of which nobody is told wakes nobody.
 CREATE TRIGGER wake_worker AFTER INSERT OR UPDATE OF due_since ON provisioner.webhook_deliveries
-    FOR EACH STATEMENT EXECUTE FUNCTION provisioner.wake_worker();
+    FOR EACH ROW EXECUTE FUNCTION provisioner.wake_worker();
 
 -- As people see them.
 CREATE VIEW provisioner.hook_source_status AS

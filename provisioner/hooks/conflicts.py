@@ -19,12 +19,15 @@ def found(
 ) -> str | None:
     """Say why an event must not be applied by itself; None where nothing speaks against it.
 
-    It may name the generation of the account that its sender saw, and then nobody but hooks may
-    have changed the account since. Even without it, an event never revives an account that
-    somebody here has disabled or deleted after the event's own time.
+    A creation does not reset an account that somebody here has created. An event may name the
+    generation of the account that its sender saw, and then nobody but hooks may have changed the
+    account since. Even without it, an event never revives an account that somebody here has
+    disabled or deleted after the event's own time.
     """
     if subject.kind != Kind.ACCOUNT or subject.account_id is None or not decision.acts:
         return None
+    if stored.type == "account.created" and subject.born_version is None and decision.change:
+        return "The account was here before the event, which would begin it anew."
     generation = stored.data.get("generation")
     if generation is not None:
         change = hook_store.changed_elsewhere(connection, subject.account_id, generation)

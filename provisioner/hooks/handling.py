@@ -23,6 +23,7 @@ from provisioner.hooks.fold import Decision, Event, Status, decide, settled
 
 _BLOCKED_NUMBER = (NumberUnknown, NumberTaken, NumberNotActive, NumberInUse)
 _NAMES = {"id", "version", "generation", "number"}  # what data says beside fields
+_BELONGING = ("project_id", "external_id")  # null: the default one, or none
 _OWN_KEY = "external_id"  # is set by a creation; elsewhere it says what an event is about
 
 
@@ -85,7 +86,8 @@ def _event(
     webhook_id: str, source_id: int | None, kind: str, version: int, data: Mapping[str, Any]
 ) -> Event:
     names = _NAMES if kind.endswith(".created") else _NAMES | {_OWN_KEY}
-    sets = {name: value for name, value in data.items() if name not in names}
+    unsaid = {name for name in _BELONGING if data.get(name) is None}
+    sets = {name: value for name, value in data.items() if name not in names | unsaid}
     return Event(f"{webhook_id} {source_id or 0}", kind, version, sets)
 
 

@@ -138,6 +138,9 @@ def retry(database: Database, event_id: int) -> list[str]:
         stored = hook_store.event_to_try(connection, None, event_id)
         if stored is None:
             return []
+        hook_store.lock_subject(connection, stored.subject_id)
+        if hook_store.event_status(connection, event_id).status != Status.REJECTED:
+            return []  # decided meanwhile
         actor = Actor(
             Via.HOOK, stored.source_id, stored.source_name, Role.ADMIN, stored.customer_id
         )

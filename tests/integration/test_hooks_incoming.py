@@ -400,6 +400,17 @@ def test_what_a_person_deleted_is_not_brought_back_by_an_event_from_before(
     assert portal.create(name="New")["state"] == "disabled"
 
 
+def test_a_creation_does_not_reset_what_somebody_here_has_created(
+    portal: Portal, client: Client
+) -> None:
+    account = client.new_account(external_id="crm-1")
+    client("POST", f"/sip-accounts/{account['id']}/enable")
+    fields: dict[str, Any] = {"name": "x", "main_number": NUMBER, "voice_channels": 2}
+    answer = portal.send("account.created", external_id="crm-1", **fields).json
+    assert answer["status"] == "conflict"
+    assert portal.account()["state"] == "enabled"
+
+
 def test_a_dismissed_event_never_counts(portal: Portal, client: Client) -> None:
     client.new_number()
     account = portal.create()
