@@ -1,6 +1,6 @@
 """What there is of a subject, and how what its events decide is carried out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -23,7 +23,10 @@ Fields = Mapping[str, Any]
 
 # What an account is created with and keeps; a later event that names it changes nothing.
 _PERMANENT = {"main_number", "project_id", "external_id"}
-_KINDS = {"tariff": Tariff, "allowed_networks": tuple}
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "tariff": Tariff,
+    "allowed_networks": lambda cidrs: tuple(cidrs or ()),
+}
 
 
 def meet(
@@ -65,12 +68,12 @@ def _account(
 
 
 def _facts(account: Account) -> Fields:
-    """Return an account's fields as events name them."""
+    """Return an account's fields as events name them, and as JSON has them."""
     names = {field.name for field in fields(NewAccount)} | {"state"}
     facts = {name: value for name, value in account.facts().items() if name in names}
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()
-    }
+    if "allowed_networks" in facts:
+        facts["allowed_networks"] = list(facts["allowed_networks"] or ())  # null: from anywhere
+    return facts
 
 
 def _number(connection: Connection, subject: Subject) -> tuple[dict[str, Any], Fields] | None:
@@ -129,10 +132,11 @@ def _change(connection: Connection, actor: Actor, account_id: int, change: Field
 
 def _typed(given: Fields) -> dict[str, Any]:
     """Turn what JSON can hold into the model's types."""
-    return {
-        name: _KINDS[name](value) if name in _KINDS and value is not None else value
-        for name, value in given.items()
-    }
+    return {name: _KINDS.get(name, _as_it_is)(value) for name, value in given.items()}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _carry_out_number(
