@@ -17,6 +17,7 @@ from provisioner.errors import (
     DeletionRefused,
     MainNumberPermanent,
     NotFound,
+    NumberUnknown,
     TransferLoop,
     UsernameTaken,
 )
@@ -46,6 +47,9 @@ def create(
             they say.
     """
     project = projects.for_new(connection, actor, new.project_id)
+    # Asked first: that a number is taken is told to those only whose project it belongs to.
+    if store.project_number(connection, project.id, new.main_number) is None:
+        raise NumberUnknown("main_number")
     account_id = store.insert_account(connection, project, new)
     numbers.take(connection, project.id, new.main_number, account_id, field="main_number")
     if secret is not None:

@@ -6,6 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from provisioner import api
 from provisioner.api.context import Services
 from provisioner.db import Database
+from provisioner.sealing import Sealer
 from provisioner.settings import Settings
 
 BODY_MAX = 1024 * 1024  # bytes of a request
@@ -16,7 +17,9 @@ def create_app(settings: Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
-    app.extensions["provisioner"] = Services(settings, Database(settings.database_url))
+    app.extensions["provisioner"] = Services(
+        settings, Database(settings.database_url), Sealer(settings.secrets_keys)
+    )
     app.after_request(_uncached)
     api.register(app, settings)
     proxied = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)

@@ -18,6 +18,7 @@ from provisioner.kamailio import KamailioNode
 from provisioner.migrate import migrate
 from provisioner.model import Node
 from provisioner.reconcile import Limits, Repair
+from provisioner.sealing import Sealer
 from provisioner.server import serve
 from provisioner.settings import Settings, load_settings
 from provisioner.users import NewToken, create_token
@@ -67,12 +68,14 @@ def _say(line: object) -> None:
 
 
 def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    Sealer(settings.secrets_keys)  # or else one sentence here, instead of one for each process
     serve(settings)
     return 0
 
 
 def _work(settings: Settings, _: argparse.Namespace) -> int:
     """Work until a signal asks to stop; the work is done by another thread, which it interrupts."""
+    Sealer(settings.secrets_keys)
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     worker = Worker(settings)

@@ -1,5 +1,5 @@
 """The journal: every change is told once, in its own transaction, and whoever wants to know of it
-reads it from there: the audit trail.
+reads it from there: the audit trail, and the events that webhooks bring to endpoints.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from psycopg.types.json import Jsonb
 
+from provisioner import webhook_store
 from provisioner.access import Actor
 from provisioner.db import Connection, run
 from provisioner.queries import JOURNAL
@@ -57,10 +58,35 @@ def record(connection: Connection, actor: Actor, change: Change) -> None:
         project_id=change.project_id,
         before=_json(change.before),
         after=_json(change.after),
+        version=change.version,
+    )
+    if change.type in webhook_store.OUTGOING_TYPES:
+        _publish(connection, change)
+
+
+def _publish(connection: Connection, change: Change) -> None:
+    """Leave the change for the endpoints that see it; by then it is committed, or never sent."""
+    identifier = int(change.subject_id) if change.subject == "account" else change.subject_id
+    facts = _facts(change.after or change.before) or {}
+    if change.subject == "account" and not change.type.startswith("account."):
+        facts["account_id"] = identifier
+    there = change.subject == "account" and change.type != "account.deleted"
+    webhook_store.publish(
+        connection,
+        change.type,
+        {"id": identifier, **facts, "version": change.version},
+        customer_id=change.customer_id,
+        project_id=change.project_id,
+        account_id=int(change.subject_id) if there else None,
     )
 
 
-def _json(facts: Facts) -> Jsonb | None:
-    if facts is None:
+def _facts(about: Facts) -> dict[str, Any] | None:
+    if about is None:
         return None
-    return Jsonb(facts if isinstance(facts, Mapping) else facts.facts())
+    return dict(about) if isinstance(about, Mapping) else about.facts()
+
+
+def _json(about: Facts) -> Jsonb | None:
+    facts = _facts(about)
+    return None if facts is None else Jsonb(facts)

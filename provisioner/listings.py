@@ -88,3 +88,40 @@ AUDIT_EVENTS = Listing(
         "until": "at < %(until)s",
     },
 )
+
+HOOK_SOURCES = Listing(
+    source="hook_source_status",
+    key="id",
+    columns={"id": int},
+    scope={"customer": "customer_id"},
+)
+
+HOOK_EVENTS = Listing(
+    source="incoming_event_status",
+    key="id",
+    columns={"id": int},
+    filters={
+        "status": "status = %(status)s",
+        "type": "type = %(type)s",
+        "source": "source_id = %(source)s",
+    },
+    scope={"customer": "customer_id"},
+)
+
+WEBHOOK_ENDPOINTS = Listing(
+    source="webhook_endpoint_status",
+    key="id",
+    columns={"id": int},
+    filters={"active": "active = %(active)s"},
+)
+
+WEBHOOK_DELIVERIES = Listing(
+    source="webhook_delivery_status",
+    key="id",
+    columns={"id": int},
+    filters={
+        "state": "state = %(state)s",
+        "endpoint": "endpoint_id = %(endpoint)s",
+        "type": "type = %(type)s",
+    },
+)

@@ -1,9 +1,11 @@
 """Typed settings from a mapping of strings; nothing else in the service reads the environment."""
 
+import base64
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from provisioner.errors import SettingInvalid
 
@@ -21,6 +23,8 @@ class Settings:
     provisioner_db_password: str = field(repr=False)
     kamailio_db_password: str = field(repr=False)
     rpc_token: str = field(repr=False)
+    secrets_keys: tuple[str, ...] = field(repr=False)  # Fernet keys; the first one encrypts
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...]  # private ones that endpoints may be in
     nodes: Mapping[str, str]
     sip_realm: str
     sip_address: str
@@ -50,6 +54,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         provisioner_db_password=read.text("PROVISIONER_DB_PASSWORD", ""),
         kamailio_db_password=read.text("KAMAILIO_DB_PASSWORD", ""),
         rpc_token=read.text("KAMAILIO_RPC_TOKEN", ""),
+        secrets_keys=read.fernet_keys("SECRETS_KEY"),
+        webhook_networks=read.networks("WEBHOOK_ALLOWED_NETWORKS"),
         nodes=read.nodes("KAMAILIO_NODES"),
         sip_realm=read.realm("SIP_REALM", "talkytime.test"),
         sip_address=read.text("SIP_ADDRESS", "127.0.0.1"),
@@ -105,6 +111,31 @@ class _Reader:
         if not REALM.fullmatch(value):
             raise SettingInvalid(name, "must be a domain name of at most 64 characters")
         return value
+
+    def items(self, name: str) -> list[str]:
+        """Split a value at its commas."""
+        return [item.strip() for item in self.text(name, "").split(",") if item.strip()]
+
+    def fernet_keys(self, name: str) -> tuple[str, ...]:
+        """Read keys of 32 bytes in URL-safe base64; a wrong one is not repeated in the error."""
+        keys = tuple(self.items(name))
+        for key in keys:
+            try:
+                length = len(base64.b64decode(key, altchars=b"-_", validate=True))
+            except ValueError:
+                length = 0
+            if length != 32:
+                raise SettingInvalid(
+                    name, "must be Fernet keys (32 random bytes in URL-safe base64) and commas"
+                )
+        return keys
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Read networks in CIDR notation."""
+        try:
+            return tuple(ip_network(item) for item in self.items(name))
+        except ValueError as error:
+            raise SettingInvalid(name, f"must be networks and commas: {error}") from None
 
     def nodes(self, name: str) -> dict[str, str]:
         """Read `name=url` pairs, separated by commas."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
+from provisioner import webhook_store
 from provisioner.db import Connection, one, rows, run
 from provisioner.model import Node
 from provisioner.queries import NETWORKS, SYNC
@@ -109,6 +110,7 @@ def confirm_kicks(
         **_done(kicks),
     )
     run(connection, SYNC["accounts_converged"], usernames=usernames)
+    webhook_store.publish_converged(connection, usernames)
 
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:

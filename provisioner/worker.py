@@ -15,6 +15,7 @@ import psycopg
 
 from provisioner import comparison, db, rotation, sync_store, tenancy_store
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
+from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
 from provisioner.reconcile import Limits
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "provisioner_work"
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
+UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
 RETRY = 1.0  # seconds before a node or database that was away is tried again
 
 
@@ -48,6 +50,8 @@ class Worker:
         log.info("worker started")
         self._start("comparison", self._compare_tables)
         self._start("credentials", self._change_credentials)
+        self._start("webhooks", self._deliver)
+        self._start("upkeep", self._keep_up)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -123,6 +127,27 @@ class Worker:
                 wake.clear()
                 seconds = rotation.apply_due(connection)
                 wake.wait(PULSE if seconds is None else min(seconds, PULSE))
+
+    def _deliver(self) -> None:
+        """Bring events to endpoints as they fall due."""
+        url = self._settings.database_url
+        wake = self._wakes["webhooks"]
+        deliverer = Deliverer(self._settings, self._stopping, wake.set)
+        with db.connect(url, autocommit=True, name="provisioner webhooks") as connection:
+            while not self._stopping.is_set():
+                wake.clear()
+                deliverer.step(connection)
+                wake.wait(PULSE)
+
+    def _keep_up(self) -> None:
+        """Look after hooks now and then."""
+        database = db.Database(self._settings.database_url, size=1)
+        try:
+            while not self._stopping.is_set():
+                upkeep(database, self._stopping)
+                self._stopping.wait(UPKEEP_INTERVAL)
+        finally:
+            database.close()
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Write the installation's secrets, random, at the first start: one file of KEY=VALUE lines for each
-# group of readers, readable by that group alone. A file that exists is never changed.
+# group of readers, readable by that group alone. A secret that exists is never changed; one that
+# an earlier version did not have yet is added.
 set -eu
 
 directory=${1:?usage: make-secrets.sh DIRECTORY}
@@ -9,6 +10,8 @@ umask 077
 # The groups: 901 postgres, 902 kamailio, 903 provisioner, 904 the migration only.
 # 192 random bits, in characters that need no quoting in a URL or a shell.
 random() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
+# A Fernet key, with which hook secrets are sealed.
+fernet_key() { head -c 32 /dev/urandom | base64 | tr '+/' '-_'; }
 
 # write NAME GROUP_ID: standard input becomes the file, complete or not at all.
 write() {
@@ -18,8 +21,14 @@ write() {
     mv "$directory/$1.new" "$directory/$1"
 }
 
+# add NAME GROUP_ID KEY VALUE: a line more for a file that has none of the key.
+add() {
+    grep -q "^$3=" "$directory/$1" || { cat "$directory/$1"; echo "$3=$4"; } | write "$1" "$2"
+}
+
 # The file written last shows that the set is complete.
 if [ -e "$directory/postgres.env" ]; then
+    add provisioner.env 903 SECRETS_KEY "$(fernet_key)"
     exit 0
 fi
 postgres=$(random) provisioner=$(random) kamailio=$(random) rpc_token=$(random)
@@ -32,6 +41,7 @@ END
 write provisioner.env 903 << END
 DATABASE_URL=postgresql://provisioner:$provisioner@$database
 KAMAILIO_RPC_TOKEN=$rpc_token
+SECRETS_KEY=$(fernet_key)
 END
 write migrate.env 904 << END
 DATABASE_ADMIN_URL=postgresql://postgres:$postgres@$database

@@ -10,6 +10,8 @@ from provisioner.api import (
     description,
     diagnosis,
     health,
+    hook_sources,
+    hooks,
     networks,
     nodes,
     numbers,
@@ -18,6 +20,7 @@ from provisioner.api import (
     tenancy,
     throttling,
     users,
+    webhooks,
 )
 from provisioner.settings import Settings
 
@@ -33,6 +36,10 @@ RESOURCES = (
     users.users_resource,
     users.tokens_resource,
     audit.resource,
+    hook_sources.sources_resource,
+    hook_sources.events_resource,
+    webhooks.endpoints_resource,
+    webhooks.deliveries_resource,
     nodes.resource,
 )
 
@@ -50,5 +57,6 @@ def register(app: Flask, settings: Settings) -> None:
     for resource in RESOURCES:
         version_1.register_blueprint(resource.blueprint)
     app.register_blueprint(version_1)
+    app.register_blueprint(hooks.blueprint)
     operations = [operation for resource in RESOURCES for operation in resource.operations]
     description.register(app, operations)

@@ -8,6 +8,7 @@ from flask import Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
 from provisioner.db import Database
+from provisioner.sealing import Sealer
 from provisioner.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
@@ -29,6 +30,7 @@ class Services:
 
     settings: Settings
     database: Database
+    sealer: Sealer
 
 
 def services() -> Services:

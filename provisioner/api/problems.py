@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from provisioner import errors
+from provisioner.hooks.signature import NotUtf8, SignatureInvalid
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,9 @@ class ParametersInvalid(errors.ProvisionerError):
 # The first class that fits decides.
 _STATUS: list[tuple[type[errors.ProvisionerError], int]] = [
     (Unauthorized, 401),
+    (SignatureInvalid, 401),
     (MalformedBody, 400),
+    (NotUtf8, 400),
     (UnsupportedMediaType, 415),
     (errors.Forbidden, 403),
     (errors.NotFound, 404),

@@ -54,7 +54,7 @@ def query(schema: type[Schema]) -> Schema:
         ) from None
 
 
-def json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes | str) -> dict[str, Any]:
     """Parse one JSON object, strictly: UTF-8, no key twice, no NaN.
 
     Raises:

@@ -7,8 +7,10 @@ from provisioner.db import Queries
 _FOLDER = Path(__file__).parent
 
 ACCOUNTS = Queries(_FOLDER / "accounts.sql")
+INCOMING = Queries(_FOLDER / "incoming.sql")
 JOURNAL = Queries(_FOLDER / "journal.sql")
 NETWORKS = Queries(_FOLDER / "networks.sql")
 ROTATION = Queries(_FOLDER / "rotation.sql")
+OUTGOING = Queries(_FOLDER / "outgoing.sql")
 SYNC = Queries(_FOLDER / "sync.sql")
 TENANCY = Queries(_FOLDER / "tenancy.sql")

@@ -3,9 +3,10 @@
 -- name: audit_insert
 INSERT INTO provisioner.audit_events
        (via, actor_id, actor_name, source, request_id, type, subject, subject_id, customer_id,
-        project_id, before, after)
+        project_id, before, after, version)
 VALUES (%(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, %(type)s, %(subject)s,
-        %(subject_id)s, %(customer_id)s, %(project_id)s, %(before)s, %(after)s);
+        %(subject_id)s, %(customer_id)s, %(project_id)s, %(before)s, %(after)s,
+        %(version)s);
 
 -- name: tariff_insert
 INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)

@@ -57,6 +57,7 @@ class Environment:
             "HTTP_PORT": str(self.http_port),
             "KAMAILIO_NODES": f"{NODE}={self.rpc_url}",
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
+            "SECRETS_KEY": self.passwords.secrets_key,
         }
 
     def migration(self, admin_url: str) -> dict[str, str]:

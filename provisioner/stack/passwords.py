@@ -1,5 +1,6 @@
 """The stack's own passwords: made once, kept in one file that only its owner reads."""
 
+import base64
 import json
 import os
 import secrets
@@ -11,6 +12,10 @@ def _random() -> str:
     return secrets.token_hex(32)  # 256 bits, in characters that need no escape in a URL
 
 
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
 @dataclass(frozen=True)
 class Passwords:
     """What the stack's processes prove to each other. Nothing of it shows in `repr`."""
@@ -20,14 +25,20 @@ class Passwords:
     kamailio_db: str = field(default_factory=_random, repr=False)
     rpc_token: str = field(default_factory=_random, repr=False)
     nonce_secret: str = field(default_factory=_random, repr=False)
+    secrets_key: str = field(default_factory=_fernet_key, repr=False)
 
 
 def load_passwords(path: Path) -> Passwords:
-    """Read the passwords, after making them (and the file, mode 0600) if there are none yet."""
-    if not path.exists():
-        _write(path, Passwords())
-    stored = json.loads(path.read_text(encoding="ascii"))
-    return Passwords(**{known.name: stored[known.name] for known in fields(Passwords)})
+    """Read the passwords, after making those that are missing (and the file, mode 0600).
+
+    A directory that an earlier version made lacks those that have come since.
+    """
+    stored = json.loads(path.read_text(encoding="ascii")) if path.exists() else {}
+    names = [known.name for known in fields(Passwords)]
+    passwords = Passwords(**{name: stored[name] for name in names if name in stored})
+    if any(name not in stored for name in names):
+        _write(path, passwords)
+    return passwords
 
 
 def _write(path: Path, passwords: Passwords) -> None:

@@ -67,7 +67,7 @@ def test_what_is_public_is_known_by_name(client: Client) -> None:
         if permission_of(app, rule.endpoint) is Permission.PUBLIC
     }
     viewer = {"/api/docs/", "/api/docs/<path:path>", "/api/docs/dist/<path:filename>"}
-    assert public - viewer == {"/livez", "/readyz", "/api/openapi.json"}
+    assert public - viewer == {"/livez", "/readyz", "/api/openapi.json", "/hooks/v1/events"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)

@@ -8,6 +8,7 @@ from provisioner.api import RESOURCES
 from provisioner.api.openapi import path_parameters
 from provisioner.api.operation import Operation
 from tests.integration.conftest import Client
+from tests.integration.hooks import Portal
 
 OPERATIONS = [operation for resource in RESOURCES for operation in resource.operations]
 
@@ -66,11 +67,29 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
             "user_id": user["id"],
             "token_id": made[Role.ADMIN]["id"],
             "name": "cloudfire",
+            **hooks_of(operator, name, scope),
         },
         words=[name, *numbers, *(number[1:] for number in numbers)],
         tokens={role: token["token"] for role, token in made.items()},
         tokens_of_project=limited,
     )
+
+
+def hooks_of(operator: Client, name: str, scope: dict[str, Any]) -> dict[str, Any]:
+    """Give a customer a hook source that has sent an event, and an endpoint with a delivery."""
+    source = operator.create("/hook-sources", name=f"{name} portal", **scope)
+    portal = Portal(operator, source["secret"])
+    event = portal.send("account.disabled", external_id=f"{name}-a").json
+    url = f"https://1.1.1.1/{name}"  # of which the name need not be resolved
+    endpoint = operator.create("/webhook-endpoints", url=url, **scope)
+    delivery = operator("POST", f"/webhook-endpoints/{endpoint['id']}/test").json
+    return {
+        "source_id": source["id"],
+        "key_id": source["keys"][0]["id"],
+        "event_id": event["event_id"],
+        "endpoint_id": endpoint["id"],
+        "delivery_id": delivery["id"],
+    }
 
 
 # What does not exist; every answer about it is what an outsider must get about what does.
@@ -83,6 +102,11 @@ NOTHING = {
     "user_id": 999_999_999,
     "token_id": 999_999_999,
     "name": "nothing",
+    "source_id": 999_999_999,
+    "key_id": 999_999_999,
+    "event_id": 999_999_999,
+    "endpoint_id": 999_999_999,
+    "delivery_id": 999_999_999,
 }
 
 

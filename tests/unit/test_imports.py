@@ -10,10 +10,20 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "access", "sources", "attempt"],
-    ["model", "tenancy", "calling", "credentials"],
+    ["model", "tenancy", "calling", "credentials", "sealing"],
     ["fields", "reconcile"],
     ["db", "queries"],
-    ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
+    [
+        "store",
+        "tenancy_store",
+        "sync_store",
+        "hook_store",
+        "webhook_store",
+        "listing",
+        "journal",
+        "kamailio",
+        "migrate",
+    ],
     ["listings", "loops"],
     ["projects", "users"],
     ["numbers", "networks"],
@@ -21,6 +31,7 @@ LAYERS = [
     ["caller_id", "transfers", "rotation", "diagnosis"],
     ["diagnosis_facts"],
     ["node_sync"],
+    ["hooks"],
     ["worker"],
     ["api"],
     ["app"],
@@ -29,17 +40,8 @@ LAYERS = [
     ["__main__", "stack"],
 ]
 PURE = [
-    "model",
-    "sources",
-    "attempt",
-    "diagnosis",
-    "access",
-    "tenancy",
-    "calling",
-    "credentials",
-    "fields",
-    "reconcile",
-    "errors",
+    *("model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"),
+    *("sources", "attempt", "diagnosis", "sealing", "hooks/fold", "hooks/backoff"),
 ]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 

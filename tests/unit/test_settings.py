@@ -29,6 +29,10 @@ def test_nodes_are_read_as_pairs() -> None:
         ("SYNC_INTERVAL", "0"),
         ("SYNC_INTERVAL", "soon"),
         ("KAMAILIO_NODES", "127.0.0.1:8090"),
+        ("SECRETS_KEY", "hush"),
+        ("SECRETS_KEY", "AAAA"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "inside"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
@@ -37,5 +41,22 @@ def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
 
 
 def test_secrets_do_not_show_when_settings_are_printed() -> None:
-    secrets = {"DATABASE_URL": "postgresql://u:hush@h/d", "KAMAILIO_RPC_TOKEN": "hush"}
+    key = "hush" * 10 + "hus="
+    secrets = {
+        "DATABASE_URL": "postgresql://u:hush@h/d",
+        "KAMAILIO_RPC_TOKEN": "hush",
+        "SECRETS_KEY": key,
+    }
+    assert load_settings(secrets).secrets_keys == (key,)
     assert "hush" not in repr(load_settings(secrets))
+
+
+def test_a_key_that_is_not_one_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        load_settings({"SECRETS_KEY": "hush"})
+    assert "hush" not in caught.value.detail
+
+
+def test_networks_are_read() -> None:
+    settings = load_settings({"WEBHOOK_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8"})
+    assert [str(network) for network in settings.webhook_networks] == ["10.0.0.0/8", "fd00::/8"]

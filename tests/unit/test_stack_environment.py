@@ -4,7 +4,7 @@ from provisioner.stack.environment import Environment
 from provisioner.stack.passwords import Passwords
 from provisioner.stack.registrar import listeners
 
-PASSWORDS = Passwords("superuser", "service", "registrar", "token", "nonce")
+PASSWORDS = Passwords("superuser", "service", "registrar", "token", "nonce", "key")
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_no_process_gets_a_password_that_it_does_not_need(environment: Environme
     service = " ".join(environment.service().values())
     kamailio = " ".join(environment.kamailio().values())
     assert not any(secret in service for secret in ("superuser", "registrar", "nonce"))
-    assert not any(secret in kamailio for secret in ("superuser", "service"))
+    assert not any(secret in kamailio for secret in ("superuser", "service", "key"))
 
 
 def test_the_users_variables_reach_all_but_do_not_change_the_stacks(

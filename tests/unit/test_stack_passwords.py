@@ -1,3 +1,4 @@
+import json
 import stat
 from pathlib import Path
 
@@ -26,3 +27,16 @@ def test_a_draft_that_was_never_finished_does_no_harm(tmp_path: Path) -> None:
 def test_they_do_not_show_when_printed(tmp_path: Path) -> None:
     passwords = load_passwords(tmp_path / "passwords.json")
     assert passwords.rpc_token not in repr(passwords)
+
+
+def test_a_directory_of_an_earlier_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "passwords.json"
+    first = load_passwords(path)
+    stored = json.loads(path.read_text())
+    del stored["secrets_key"]
+    path.write_text(json.dumps(stored))
+    second = load_passwords(path)
+    assert second.postgres == first.postgres
+    assert second.secrets_key != first.secrets_key
+    assert load_passwords(path) == second
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -1,0 +1,1 @@
+"""Hooks: signed events from the operator's portal, and signed events to whoever listens."""

@@ -1,0 +1,160 @@
+"""Takes events in: each is stored and applied in one transaction, once, whatever its order.
+
+An event that an operation refuses is kept with the reason. Where what stands in the way is a
+number or a name, it is tried again as soon as another event touches that, and by the worker.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from provisioner import hook_store
+from provisioner.access import Actor, Permission, Role, Via
+from provisioner.db import Connection, Database
+from provisioner.errors import Conflict, DatabaseUnavailable, Forbidden
+from provisioner.hook_store import EventStatus, Subject
+from provisioner.hooks.fold import Kind, Status
+from provisioner.hooks.handling import handle
+
+log = logging.getLogger(__name__)
+
+RETRIES = 200  # of events that waited, after one event
+
+
+class WebhookIdReused(Conflict):
+    """An event with this webhook-id was sent before, with another body."""
+
+    code = "webhook-id-reused"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A valid event. `data` has all the fields that its type has, defaults included.
+
+    Of what it is about it gives one name or more: `account_id`, `external_id`, `number`.
+    """
+
+    webhook_id: str
+    body_sha256: bytes
+    type: str
+    version: int
+    occurred_at: datetime
+    data: Mapping[str, Any]
+    account_id: int | None = None
+    external_id: str | None = None
+    number: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Return what it is about."""
+        return Kind(self.type.partition(".")[0])
+
+
+def receive(database: Database, source: Actor, incoming: Incoming) -> EventStatus:
+    """Store an event of a source and apply it; say what became of it, after that is durable.
+
+    Raises:
+        Forbidden: the source is a customer's, and only the operator can vouch for numbers.
+        WebhookIdReused: the source has sent the id before with another body.
+        DatabaseUnavailable: nothing was stored.
+    """
+    if incoming.kind is Kind.NUMBER and not source.may(Permission.NUMBERS_MANAGE):
+        raise Forbidden("Only a source of the operator can send events about numbers.")
+    with database.transaction() as connection:
+        event_id = hook_store.insert_event(
+            connection,
+            source_id=source.id,
+            webhook_id=incoming.webhook_id,
+            body_sha256=incoming.body_sha256,
+            type=incoming.type,
+            version=incoming.version,
+            occurred_at=incoming.occurred_at,
+            data=dict(incoming.data),
+        )
+        if event_id is None:
+            return _sent_before(connection, source, incoming)
+        subject = _subject(connection, source, incoming)
+        hook_store.settle_event(connection, event_id, subject.id, Status.WAITING)
+        touched = handle(connection, source, event_id)
+    _follow_up(database, [event_id], touched)
+    with database.transaction() as connection:
+        return hook_store.event_status(connection, event_id)
+
+
+def _sent_before(connection: Connection, source: Actor, incoming: Incoming) -> EventStatus:
+    assert source.id is not None  # noqa: S101 - a source has one
+    earlier = hook_store.event_sent_before(connection, source.id, incoming.webhook_id)
+    if bytes(earlier["body_sha256"]) != incoming.body_sha256:
+        raise WebhookIdReused()
+    return hook_store.event_status(connection, earlier["id"])
+
+
+def _subject(connection: Connection, source: Actor, incoming: Incoming) -> Subject:
+    """Find what an event is about, by the name that it gives or by one that is known of it."""
+    customer_id, external_id, number = source.customer_id, incoming.external_id, incoming.number
+    if incoming.kind is Kind.ACCOUNT and external_id is None:
+        external_id = hook_store.account_external_id(connection, customer_id, incoming.account_id)
+    if incoming.kind is Kind.NUMBER and number is None:
+        number = hook_store.number_external(connection, customer_id, external_id)
+    subject = hook_store.claim_subject(
+        connection,
+        customer_id=customer_id,
+        kind=incoming.kind,
+        external_id=external_id,
+        account_id=incoming.account_id,
+        number=number,
+    )
+    if subject.number is None and number is not None:
+        subject = replace(subject, number=number)
+        hook_store.save_subject(connection, subject)
+    return subject
+
+
+def _follow_up(database: Database, event_ids: Sequence[int], touched: Sequence[str]) -> None:
+    """Try the events again that waited for what has been touched; the worker does what is left.
+
+    The event itself is among them if it was blocked: what blocked it may have gone meanwhile.
+    """
+    try:
+        with database.transaction() as connection:
+            queue = hook_store.events_blocked(connection, touched) if touched else []
+            blocked = hook_store.events_blocked(connection, after=event_ids[0] - 1, limit=1)
+        queue += [event_id for event_id in event_ids if event_id in blocked]
+        for _ in range(RETRIES):
+            if not queue:
+                return
+            touched = retry(database, queue.pop(0))
+            with database.transaction() as connection:
+                queue += hook_store.events_blocked(connection, touched) if touched else []
+    except DatabaseUnavailable as error:
+        log.warning("events that wait are left to the worker: %s", error.detail)
+
+
+def retry(database: Database, event_id: int) -> list[str]:
+    """Try an event again; return the numbers and names that it has touched."""
+    with database.transaction() as connection:
+        stored = hook_store.event_to_try(connection, None, event_id)
+        if stored is None:
+            return []
+        hook_store.lock_subject(connection, stored.subject_id)
+        if hook_store.event_status(connection, event_id).status != Status.REJECTED:
+            return []  # decided meanwhile
+        actor = Actor(
+            Via.HOOK, stored.source_id, stored.source_name, Role.ADMIN, stored.customer_id
+        )
+        return handle(connection, actor, event_id)
+
+
+def retry_blocked(database: Database) -> None:
+    """Try all events again that a number or name stood in the way of."""
+    after = 0
+    while True:
+        with database.transaction() as connection:
+            batch = hook_store.events_blocked(connection, after=after)
+        if not batch:
+            return
+        for event_id in batch:
+            retry(database, event_id)
+        after = batch[-1]

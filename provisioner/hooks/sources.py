@@ -1,0 +1,119 @@
+"""The operations on hook sources: who may send events, and with which keys they are signed."""
+
+from provisioner import hook_store, journal
+from provisioner.access import Actor
+from provisioner.db import Connection
+from provisioner.errors import Forbidden, InvalidInput, NotFound
+from provisioner.hook_store import Source
+from provisioner.hooks.ownership import owner
+from provisioner.hooks.signature import new_secret
+from provisioner.journal import Change
+from provisioner.sealing import Sealer
+
+KEYS_MAX = 10  # of one source; two suffice to change a key
+
+
+def create(
+    connection: Connection, actor: Actor, sealer: Sealer, name: str, customer_id: int | None
+) -> tuple[Source, str]:
+    """Add a source and its first key, which is returned here only.
+
+    A customer's source touches that customer's objects; the operator's, where no customer is
+    named, everybody's.
+
+    Raises:
+        Forbidden: the actor sees one project only.
+        InvalidInput: there is no such customer.
+    """
+    if actor.project_id is not None:
+        raise Forbidden("Hooks concern a whole customer; this token sees one project only.")
+    customer_id = owner(connection, actor, customer_id)
+    source_id = hook_store.insert_source(connection, customer_id, name)
+    secret = new_secret()
+    hook_store.insert_source_key(connection, source_id, sealer.seal(secret))
+    source = read(connection, actor, source_id)
+    _record(connection, actor, "hook_source.created", source)
+    return source, secret
+
+
+def read(connection: Connection, actor: Actor, source_id: int, *, lock: bool = False) -> Source:
+    """Return a source that the actor sees; with `lock` after all other changes of it.
+
+    Raises:
+        NotFound: there is no such source.
+    """
+    if actor.project_id is not None:
+        raise NotFound("There is no such hook source.")
+    if lock:
+        hook_store.lock_source(connection, actor.customer_id, source_id)
+    found = hook_store.source(connection, actor.customer_id, source_id)
+    if found is None:
+        raise NotFound("There is no such hook source.")
+    return found
+
+
+def activate(connection: Connection, actor: Actor, source_id: int, *, active: bool) -> Source:
+    """Let a source's messages count, or not.
+
+    Raises:
+        NotFound: there is no such source.
+    """
+    before = read(connection, actor, source_id, lock=True)
+    if before.active is not active:
+        hook_store.activate_source(connection, source_id, active=active)
+        _record(connection, actor, "hook_source.updated", before)
+    return read(connection, actor, source_id)
+
+
+def add_key(
+    connection: Connection, actor: Actor, sealer: Sealer, source_id: int
+) -> tuple[Source, str]:
+    """Give a source another key, which is returned here only; the former ones stay good.
+
+    Raises:
+        NotFound: there is no such source.
+        InvalidInput: it has as many keys as it may have.
+    """
+    before = read(connection, actor, source_id, lock=True)
+    if len(before.keys) >= KEYS_MAX:
+        raise InvalidInput("keys", f"may be {KEYS_MAX}; remove one first")
+    secret = new_secret()
+    hook_store.insert_source_key(connection, source_id, sealer.seal(secret))
+    source = read(connection, actor, source_id)
+    _record(connection, actor, "hook_source.key_added", source)
+    return source, secret
+
+
+def remove_key(connection: Connection, actor: Actor, source_id: int, key_id: int) -> None:
+    """Take a key away from a source; what it signs is refused at once.
+
+    Raises:
+        NotFound: there is no such source, or it has no such key.
+    """
+    source = read(connection, actor, source_id, lock=True)
+    if not hook_store.delete_source_key(connection, source_id, key_id):
+        raise NotFound("There is no such hook source.")
+    _record(connection, actor, "hook_source.key_removed", source)
+
+
+def delete(connection: Connection, actor: Actor, source_id: int) -> None:
+    """Remove a source and its keys; the events that it has sent stay.
+
+    Raises:
+        NotFound: there is no such source.
+    """
+    source = read(connection, actor, source_id, lock=True)
+    hook_store.delete_source(connection, source_id)
+    _record(connection, actor, "hook_source.deleted", source)
+
+
+def _record(connection: Connection, actor: Actor, kind: str, source: Source) -> None:
+    facts = {"id": source.id, "name": source.name, "active": source.active}
+    change = Change(
+        type=kind,
+        subject="hook_source",
+        subject_id=source.id,
+        after=facts | {"keys": [key["id"] for key in source.keys]},
+        customer_id=source.customer_id,
+    )
+    journal.record(connection, actor, change)

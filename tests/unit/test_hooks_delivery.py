@@ -1,0 +1,96 @@
+"""One attempt at one endpoint, against servers that behave badly."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from ipaddress import ip_network
+
+import pytest
+
+from provisioner.hooks import delivery
+from provisioner.hooks.delivery import Outcome, deliver
+
+HOST = "127.0.30.1"
+ALLOWED = [ip_network("127.0.30.0/24")]
+Serve = Callable[[socket.socket], object]
+
+
+def attempt(serve: Serve, scheme: str = "http") -> Outcome:
+    """Make one attempt at a server that serves one connection."""
+    with socket.create_server((HOST, 0)) as server:
+
+        def run() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                try:
+                    serve(connection)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        url = f"{scheme}://{HOST}:{server.getsockname()[1]}/x"
+        outcome = deliver(url, {"webhook-id": "msg_1"}, b"{}", ALLOWED)
+        thread.join()
+    return outcome
+
+
+def answer(head: str, body: bytes = b"") -> Serve:
+    return lambda connection: connection.sendall(f"HTTP/1.1 {head}\r\n\r\n".encode() + body)
+
+
+def test_an_answer_of_2xx_is_a_delivery() -> None:
+    outcome = attempt(answer("202 Accepted\r\nContent-Length: 2", b"ok"))
+    assert (outcome.delivered, outcome.status, outcome.response) == (True, 202, "ok")
+
+
+def test_a_redirect_is_not_followed() -> None:
+    outcome = attempt(answer("307 Over there\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0"))
+    assert (outcome.delivered, outcome.error) == (False, "redirects are not followed")
+
+
+def test_a_long_answer_is_read_in_part() -> None:
+    outcome = attempt(answer("500 Sorry", b"x" * 100_000))
+    assert outcome.response == "x" * 4096
+
+
+def test_an_answer_that_is_not_text_can_be_stored() -> None:
+    assert attempt(answer("500 Sorry", b"\x00\xff")).response == "\ufffd\ufffd"
+
+
+def test_an_answer_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT", 0.5)
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(100):
+            connection.sendall(b"X: y\r\n")
+            time.sleep(0.05)
+
+    began = time.monotonic()
+    outcome = attempt(drip)
+    assert (outcome.delivered, outcome.error) == (False, "timeout")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("serve", [lambda _: None, lambda connection: connection.sendall(b"?\n")])
+def test_what_is_not_http_is_a_failure(serve: Serve) -> None:
+    outcome = attempt(serve)
+    assert outcome.status is None
+    assert outcome.error
+
+
+def test_what_is_not_tls_is_a_failure() -> None:
+    outcome = attempt(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n"), "https")
+    assert outcome.status is None
+    assert outcome.error
+    assert outcome.error.startswith("tls: ")
+
+
+def test_an_address_that_is_not_allowed_is_not_connected_to() -> None:
+    outcome = deliver("http://127.0.0.1:1/", {}, b"{}", ALLOWED)
+    assert outcome.error == (
+        "address-refused: url must lead to public addresses only, not to 127.0.0.1."
+    )
