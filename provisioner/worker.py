@@ -1,7 +1,8 @@
 """The sync worker: wait, read, plan, apply, confirm; until it is told to stop.
 
 It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
-that holds the node's lock, and one RPC connection; another thread compares Kamailio's tables.
+that holds the node's lock, and one RPC connection; another thread compares Kamailio's tables, and
+one runs imports.
 Several workers may run, for a node has one at a time.
 """
 
@@ -13,6 +14,7 @@ from functools import partial
 import psycopg
 
 from provisioner import comparison, db, sync_store, tenancy_store
+from provisioner.bulk.runner import ImportRunner
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
@@ -32,6 +34,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._interval = settings.sync_interval
+        self._imports = ImportRunner(settings)
         self._limits = Limits(settings.delete_share, settings.delete_floor)
         self._stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
@@ -40,12 +43,14 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to finish what it is doing and return from `run`."""
         self._stopping.set()
+        self._imports.stop()
         self._wake_all()
 
     def run(self) -> None:
         """Work until stopped."""
         log.info("worker started")
         self._start("comparison", self._compare_tables)
+        self._start("imports", self._run_imports)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -109,6 +114,19 @@ class Worker:
             wake.clear()
             sync.step()
             wake.wait(sync.seconds_to_next_step(PULSE))
+
+    def _run_imports(self) -> None:
+        """Run the imports that wait, and those that other workers have left."""
+        url = self._settings.database_url
+        wake = self._wakes["imports"]
+        with (
+            db.connect(url, autocommit=True, name="provisioner imports") as connection,
+            db.translated_errors(),
+        ):
+            while not self._stopping.is_set():
+                wake.clear()
+                self._imports.step(connection)
+                wake.wait(PULSE)
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""

@@ -7,7 +7,9 @@ from provisioner.api import (
     audit,
     context,
     description,
+    exports,
     health,
+    imports,
     networks,
     nodes,
     numbers,
@@ -30,6 +32,8 @@ RESOURCES = (
     users.tokens_resource,
     audit.resource,
     nodes.resource,
+    imports.resource,
+    exports.resource,
 )
 
 

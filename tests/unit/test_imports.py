@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "access", "model", "tenancy", "calling", "credentials"],
-    ["fields", "reconcile"],
+    ["fields", "reconcile", "strict_json"],
     ["db", "queries"],
     ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
     ["listings", "loops"],
@@ -18,7 +18,7 @@ LAYERS = [
     ["numbers", "networks"],
     ["registrations", "accounts", "comparison"],
     ["caller_id", "transfers"],
-    ["node_sync"],
+    ["bulk", "node_sync"],
     ["worker"],
     ["api"],
     ["app"],
@@ -26,7 +26,17 @@ LAYERS = [
     ["cli"],
     ["__main__", "stack"],
 ]
-PURE = ["model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"]
+PURE = [
+    "model",
+    "access",
+    "tenancy",
+    "calling",
+    "credentials",
+    "fields",
+    "reconcile",
+    "strict_json",
+    "errors",
+]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
 
