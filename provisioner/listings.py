@@ -125,3 +125,10 @@ WEBHOOK_DELIVERIES = Listing(
         "type": "type = %(type)s",
     },
 )
+
+IMPORTS = Listing(
+    source="imports",
+    key="id",
+    columns={"id": int},
+    filters={"kind": "kind = %(kind)s", "status": "status = %(status)s"},
+)

@@ -1,19 +1,21 @@
 """The sync worker: wait, read, plan, apply, confirm; until it is told to stop.
 
 It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
-that holds the node's lock, and one RPC connection; another thread compares Kamailio's tables.
-Another puts changes of credentials in force when they are due. Several workers may run, for a node
-has one at a time.
+that holds the node's lock, and one RPC connection. Other threads compare Kamailio's tables, put
+changes of credentials in force, deliver webhooks and run imports. Several workers may run: each
+piece of work is one worker's at a time.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import psycopg
 
 from provisioner import comparison, db, rotation, sync_store, tenancy_store
+from provisioner.bulk.runner import ImportRunner
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
@@ -35,6 +37,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._interval = settings.sync_interval
+        self._imports = ImportRunner(settings)
         self._limits = Limits(settings.delete_share, settings.delete_floor)
         self._stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
@@ -43,6 +46,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to finish what it is doing and return from `run`."""
         self._stopping.set()
+        self._imports.stop()
         self._wake_all()
 
     def run(self) -> None:
@@ -52,6 +56,7 @@ class Worker:
         self._start("credentials", self._change_credentials)
         self._start("webhooks", self._deliver)
         self._start("upkeep", self._keep_up)
+        self._start("imports", self._run_imports)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -118,26 +123,38 @@ class Worker:
 
     def _change_credentials(self) -> None:
         """Put what was scheduled in force, to the moment."""
-        url, wake = self._settings.database_url, self._wakes["credentials"]
-        with (
-            db.connect(url, autocommit=True, name="provisioner credentials") as connection,
-            db.translated_errors(),
-        ):
+        with self._session("credentials") as (connection, wake):
             while not self._stopping.is_set():
                 wake.clear()
                 seconds = rotation.apply_due(connection)
                 wake.wait(PULSE if seconds is None else min(seconds, PULSE))
 
+    def _run_imports(self) -> None:
+        """Run the imports that wait, and those that other workers have left."""
+        with self._session("imports") as (connection, wake):
+            while not self._stopping.is_set():
+                wake.clear()
+                self._imports.step(connection)
+                wake.wait(PULSE)
+
     def _deliver(self) -> None:
         """Bring events to endpoints as they fall due."""
-        url = self._settings.database_url
-        wake = self._wakes["webhooks"]
-        deliverer = Deliverer(self._settings, self._stopping, wake.set)
-        with db.connect(url, autocommit=True, name="provisioner webhooks") as connection:
+        with self._session("webhooks") as (connection, wake):
+            deliverer = Deliverer(self._settings, self._stopping, wake.set)
             while not self._stopping.is_set():
                 wake.clear()
                 deliverer.step(connection)
                 wake.wait(PULSE)
+
+    @contextmanager
+    def _session(self, name: str) -> Iterator[tuple[db.Connection, threading.Event]]:
+        """Give a thread its database session, and the event that wakes it."""
+        url = self._settings.database_url
+        with (
+            db.connect(url, autocommit=True, name=f"provisioner {name}") as connection,
+            db.translated_errors(),
+        ):
+            yield connection, self._wakes[name]
 
     def _keep_up(self) -> None:
         """Look after hooks now and then."""

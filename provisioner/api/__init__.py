@@ -12,6 +12,9 @@ from provisioner.api import (
     health,
     hook_sources,
     hooks,
+    exports,
+    health,
+    imports,
     networks,
     nodes,
     numbers,
@@ -41,6 +44,8 @@ RESOURCES = (
     webhooks.endpoints_resource,
     webhooks.deliveries_resource,
     nodes.resource,
+    imports.resource,
+    exports.resource,
 )
 
 

@@ -55,6 +55,12 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
         role: operator.create("/tokens", name=f"{name} {role}", role=role, **place)["token"]
         for role in Role
     }
+    started = operator.bearing(made[Role.ADMIN]["token"]).send(
+        "POST",
+        f"/imports?kind=accounts&credentials=none&project={project['id']}",
+        {"Authorization": f"Bearer {made[Role.ADMIN]['token']}", "Content-Type": "text/csv"},
+        data="name,main_number,voice_channels\n",
+    )
     return Tenant(
         customer=customer["id"],
         project=project["id"],
@@ -66,6 +72,7 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
             "project_id": project["id"],
             "user_id": user["id"],
             "token_id": made[Role.ADMIN]["id"],
+            "import_id": started.json["id"],
             "name": "cloudfire",
             **hooks_of(operator, name, scope),
         },
@@ -101,6 +108,7 @@ NOTHING = {
     "project_id": 999_999_999,
     "user_id": 999_999_999,
     "token_id": 999_999_999,
+    "import_id": 999_999_999,
     "name": "nothing",
     "source_id": 999_999_999,
     "key_id": 999_999_999,

@@ -11,27 +11,17 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 LAYERS = [
     ["settings", "errors", "access", "sources", "attempt"],
     ["model", "tenancy", "calling", "credentials", "sealing"],
-    ["fields", "reconcile"],
+    ["fields", "reconcile", "strict_json"],
     ["db", "queries"],
-    [
-        "store",
-        "tenancy_store",
-        "sync_store",
-        "hook_store",
-        "webhook_store",
-        "listing",
-        "journal",
-        "kamailio",
-        "migrate",
-    ],
+    ["store", "tenancy_store", "sync_store", "hook_store", "webhook_store"],
+    ["listing", "journal", "kamailio", "migrate"],
     ["listings", "loops"],
     ["projects", "users"],
     ["numbers", "networks"],
     ["registrations", "accounts", "comparison"],
     ["caller_id", "transfers", "rotation", "diagnosis"],
     ["diagnosis_facts"],
-    ["node_sync"],
-    ["hooks"],
+    ["bulk", "hooks", "node_sync"],
     ["worker"],
     ["api"],
     ["app"],
@@ -41,7 +31,7 @@ LAYERS = [
 ]
 PURE = [
     *("model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"),
-    *("sources", "attempt", "diagnosis", "sealing", "hooks/fold", "hooks/backoff"),
+    *("sources", "attempt", "diagnosis", "sealing", "strict_json", "hooks/fold", "hooks/backoff"),
 ]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
