@@ -1,7 +1,8 @@
 """Compares what a page shows with what its commands printed, as loosely as a reader does.
 
-`…` stands for anything. Of text, every line must have been printed, in this order. Of JSON, one
-document that was printed must have every key that is shown; numbers and times may differ.
+`…` stands for anything. Of text, every line must have been printed, in this order, whatever blanks
+are in it. Of JSON, one document that was printed must have every key and every element that is
+shown; numbers and times may differ.
 """
 
 import json
@@ -29,12 +30,13 @@ def broken(shown: Shown, output: str) -> str | None:
 def _broken_text(shown: list[str], printed: list[str]) -> str | None:
     rest = iter(printed)
     for line in filter(str.strip, shown):
-        if not any(_same_text(line.strip(), other.strip()) for other in rest):
+        if not any(_same_text(line, other) for other in rest):
             return f"no line (any more) like: {line.strip()}"
     return None
 
 
 def _same_text(shown: str, printed: str) -> bool:
+    shown, printed = ("".join(text.split()) for text in (shown, printed))
     parts = (re.escape(part) for part in shown.split(ANYTHING))
     return re.fullmatch(".*".join(parts), printed) is not None
 
@@ -67,7 +69,8 @@ def _difference(shown: Any, printed: Any, where: str) -> str | None:
     if isinstance(shown, dict) and isinstance(printed, dict):
         return _first(_member(name, value, printed, where) for name, value in shown.items())
     if isinstance(shown, list) and isinstance(printed, list):
-        return _first(_element(item, printed, where) for item in shown)
+        elements = (_element(item, printed, where) for item in shown)
+        return _first(elements) if shown or not printed else f"{where} is not empty"
     same = _same_text if isinstance(shown, str) and isinstance(printed, str) else _same_kind
     if same(shown, printed) or (_is_time(shown) and _is_time(printed)):
         return None

@@ -1,6 +1,7 @@
 """Runs a page's blocks in order in one bash, as they would be pasted, and says what went wrong."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def _check(block: Block, output: Path, status: int | None) -> None:
     reasons = []
     if status != 0:
         reasons.append("took too long" if status is None else f"exit status {status}")
-    if block.refused is not None and f'"status":{block.refused}' not in printed:
+    if block.refused and not re.search(f'"status": ?{block.refused}\\b', printed):
         reasons.append(f"was not refused with {block.refused}")
     reasons += filter(None, (broken(shown, printed) for shown in block.shown))
     if reasons:

@@ -103,6 +103,7 @@ def test_output_is_promised_only_right_after_a_block(tmp_path: Path) -> None:
     [
         ("two\nfour", "one\ntwo\nthree\nfour\n"),
         ("two … four", "  two three four\n"),
+        ('{"a":1}', '{"a": 1}\n'),
         ("green", "\x1b[32mgreen\x1b[0m\n"),
     ],
 )
@@ -139,6 +140,7 @@ def test_json_is_compared_by_its_keys(shown: str, printed: str) -> None:
         ('{"a": true}', '{"a": 1}'),
         ('{"a": null}', '{"a": 0}'),
         ('{"a": [{"b": 1}]}', '{"a": []}'),
+        ('{"a": []}', '{"a": [1]}'),
         ('{"a": 1}', "nothing"),
     ],
 )
