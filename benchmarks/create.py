@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from benchmarks.crowd import Timing, work
 from benchmarks.packaged import Kamctl, create_database
@@ -33,24 +34,50 @@ KAMCTL_BATCH = 4  # about 11 a second
 NOTE = f"""\
 Each client on one kept connection; accounts a round: {CROWDS[1]} by one client, {CROWDS[32]} by \
 32, {KAMCTL_BATCH} by kamctl. The clients are threads of one Python process, on both sides.
-The bare INSERT writes account, number link, both HA1s and subscriber, then commits; it checks \
-nothing and reads nothing."""
+The bare INSERT writes the same rows (account, number link, both HA1s, subscriber, tariff, audit \
+event), then commits; it checks nothing and reads nothing."""
 
 INSERT_ACCOUNT: LiteralString = """
     INSERT INTO provisioner.sip_accounts
-           (project_id, name, main_number, voice_channels, tariff, cloudfire_only)
-    SELECT min(id), %s, %s, 2, 'pay_per_use', false FROM provisioner.projects RETURNING id
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+    SELECT customer_id, id, %s, %s, 2, 'pay_per_use', false
+      FROM provisioner.projects ORDER BY id LIMIT 1
+    RETURNING id
+"""
+INSERT_TARIFF: LiteralString = """
+    INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)
+    VALUES (%s, 'pay_per_use', 'api', 'Admin')
 """
 TAKE_NUMBER: LiteralString = "UPDATE provisioner.numbers SET account_id = %s WHERE number = %s"
 INSERT_CREDENTIALS: LiteralString = """
     INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
     VALUES (%s, %s, %s, %s, %s)
 """
+INSERT_AUDIT_EVENT: LiteralString = """
+    INSERT INTO provisioner.audit_events
+           (via, actor_id, actor_name, source, request_id, type, subject, subject_id, customer_id,
+            project_id, after)
+    VALUES ('api', 1, 'Admin', '127.0.0.1', '0123456789abcdef', 'account.created', 'account', %s, 1,
+            1, %s)
+"""
 INSERT_SUBSCRIBER: LiteralString = """
     INSERT INTO kamailio.subscriber
            (account_id, username, domain, ha1, ha1_sha256, registration_allowed, channels)
     VALUES (%s, %s, %s, %s, %s, false, 2)
 """
+
+# What the audit trail tells of an account; as long as ours.
+FACTS = {
+    "customer_id": 1,
+    "project_id": 1,
+    "external_id": None,
+    "name": "+390000000000",
+    "main_number": "+390000000000",
+    "voice_channels": 2,
+    "tariff": "pay_per_use",
+    "cloudfire_only": False,
+    "state": "disabled",
+}
 
 
 @dataclass
@@ -140,6 +167,8 @@ def _insert(connection: psycopg.Connection, realm: str, number: str) -> None:
     connection.execute(TAKE_NUMBER, (account_id, number))
     connection.execute(INSERT_CREDENTIALS, (account_id, username, realm, *hashes))
     connection.execute(INSERT_SUBSCRIBER, (account_id, username, realm, *hashes))
+    connection.execute(INSERT_TARIFF, (account_id,))
+    connection.execute(INSERT_AUDIT_EVENT, (account_id, Jsonb({"id": account_id, **FACTS})))
     connection.commit()
 
 

@@ -8,8 +8,10 @@ from provisioner.credentials import Secret, new_secret
 from provisioner.stack.stack import Stack
 
 INSERT_NUMBERS = """
-    INSERT INTO provisioner.numbers (number, project_id, state)
-    SELECT '+' || unnest(%(usernames)s::text[]), min(id), 'active' FROM provisioner.projects
+    INSERT INTO provisioner.numbers (number, customer_id, project_id, state)
+    SELECT '+' || username, project.customer_id, project.id, 'active'
+      FROM unnest(%(usernames)s::text[]) AS username
+     CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
 """
 
 # Enabled accounts, then Kamailio's rows for them from the view, as a rebuild makes them.
@@ -17,8 +19,9 @@ STATEMENTS = (
     INSERT_NUMBERS,
     """
     INSERT INTO provisioner.sip_accounts
-           (project_id, name, main_number, voice_channels, tariff, cloudfire_only, state)
-    SELECT project_id, number, number, 2, 'pay_per_use', false, 'enabled'
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only,
+            state)
+    SELECT customer_id, project_id, number, number, 2, 'pay_per_use', false, 'enabled'
       FROM provisioner.numbers
      WHERE account_id IS NULL AND ltrim(number, '+') = ANY (%(usernames)s)
     """,
@@ -49,14 +52,15 @@ STATEMENTS = (
 FILL = (
     """
     INSERT INTO provisioner.sip_accounts
-           (project_id, name, main_number, voice_channels, tariff, cloudfire_only)
-    SELECT (SELECT min(id) FROM provisioner.projects), 'Line ' || i,
-           '+39' || to_char(i, 'FM0000000000'), 2, 'pay_per_use', false
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+    SELECT project.customer_id, project.id, 'Line ' || i, '+39' || to_char(i, 'FM0000000000'), 2,
+           'pay_per_use', false
       FROM generate_series(1, %(count)s) AS i
+     CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
     """,
     """
-    INSERT INTO provisioner.numbers (number, project_id, state, account_id)
-    SELECT main_number, project_id, 'active', id FROM provisioner.sip_accounts
+    INSERT INTO provisioner.numbers (number, customer_id, project_id, state, account_id)
+    SELECT main_number, customer_id, project_id, 'active', id FROM provisioner.sip_accounts
     """,
     """
     INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
