@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.population import fill
 from benchmarks.portal import Portal
@@ -19,6 +20,7 @@ from provisioner.stack.stack import Stack
 
 FEW, MANY = 1_000, 1_000_000
 LIMIT, LIMIT_MAX = 50, 500  # accounts a page: of the pages measured; on the way to the middle
+DIGITS = 6  # the end of a number, to search for
 ROUNDS = 8
 REQUESTS = 100  # of each kind a round, on either side
 TOLERANCE = 1.2  # how much slower the many may be at p99
@@ -26,7 +28,8 @@ ENVIRON = {"SYNC_INTERVAL": "3600"}  # no comparison meanwhile
 
 NOTE = f"""\
 {REQUESTS} requests of each kind a round, one after another on one kept connection; {LIMIT} \
-accounts a page. {MANY:,} accounts in one database, {FEW:,} in another, both filled by SQL."""
+accounts a page. The search is for the last {DIGITS} digits of a number. {MANY:,} accounts in one \
+database, {FEW:,} in another, both filled by SQL."""
 
 Samples = list[list[float]]  # milliseconds, a list for each round
 
@@ -63,19 +66,21 @@ def _small_stack() -> Iterator[Stack]:
 
 def _pages(stack: Stack, count: int) -> Mapping[str, str]:
     """Return the paths to measure, by kind."""
+    with Portal(stack) as portal:
+        middle = _middle(portal, count)
+        number = _get(portal, middle)["items"][0]["main_number"]
     return {
         "first page": f"/sip-accounts?limit={LIMIT}",
-        "page in the middle": _middle(stack, count),
-        "search": f"/sip-accounts?limit={LIMIT}&q={count // 2:010d}",
+        "page in the middle": middle,
+        "search": f"/sip-accounts?limit={LIMIT}&q={number[-DIGITS:]}",
     }
 
 
-def _middle(stack: Stack, count: int) -> str:
+def _middle(portal: Portal, count: int) -> str:
     """Follow the list to its middle."""
     path = f"/sip-accounts?limit={LIMIT_MAX}"
-    with Portal(stack) as portal:
-        for _ in range(max(1, count // 2 // LIMIT_MAX)):
-            path = _get(portal, path)["next"].removeprefix("/api/v1")
+    for _ in range(max(1, count // 2 // LIMIT_MAX)):
+        path = _get(portal, path)["next"].removeprefix("/api/v1")
     return path.replace(f"limit={LIMIT_MAX}", f"limit={LIMIT}")
 
 
@@ -88,10 +93,9 @@ def _request(portal: Portal, path: str) -> list[float]:
     return samples
 
 
-def _get(portal: Portal, path: str) -> dict[str, str]:
+def _get(portal: Portal, path: str) -> Any:
     portal.send("GET", path)
-    answer: dict[str, str] = portal.receive(200)
-    return answer
+    return portal.receive(200)
 
 
 def _rows(kind: str, many: Samples, few: Samples) -> Iterator[Row]:

@@ -48,13 +48,14 @@ STATEMENTS = (
     """,
 )
 
-# Accounts before their numbers: that the main number is one of them is checked at the end.
+# Accounts before their numbers: that the main number is one of them is checked at the end. Numbers
+# are scattered (the factor has no divisor in common with 10^10), as real ones are.
 FILL = (
     """
     INSERT INTO provisioner.sip_accounts
            (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
-    SELECT project.customer_id, project.id, 'Line ' || i, '+39' || to_char(i, 'FM0000000000'), 2,
-           'pay_per_use', false
+    SELECT project.customer_id, project.id, 'Line ' || i,
+           '+39' || to_char(i * 6180339887 %% 10000000000, 'FM0000000000'), 2, 'pay_per_use', false
       FROM generate_series(1, %(count)s) AS i
      CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
     """,
