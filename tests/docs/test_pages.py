@@ -1,6 +1,8 @@
 """A new user who pastes the pages' shell blocks into a terminal succeeds."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from tests.docs.conftest import NOT_RUN
 from tests.docs.pages import Page, pages
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(300)]
+
+# What only one thing of a system can have.
+UNIQUE = re.compile(r'"(?:number|main_number)": "(\+\d+)"|"name": ("[^"]+")')
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("HTTP_PORT", "SIP_PORT")  # those of the pages may be in use
@@ -53,3 +58,13 @@ def test_every_shell_block_of_a_page_does_what_the_page_says(
             "127.0.0.1:5060": f"127.0.0.1:{stack.sip_port}",
         }
         shell.run(page.to_run, directory, environ=environ(stack, tmp_path), replace=addresses)
+
+
+def test_the_pages_can_be_followed_one_after_another_in_one_system() -> None:
+    """No page uses a number or name that another has taken."""
+    used = [
+        {number or name for block in page.to_run for number, name in UNIQUE.findall(block.text)}
+        for page in pages(ROOT)
+    ]
+    counted = Counter(one for page in used for one in page)
+    assert [one for one, times in counted.items() if times > 1] == []
