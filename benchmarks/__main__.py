@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import create, disable, register
+from benchmarks import create, disable, listing, register
 from benchmarks.load import CallsFailed
 from benchmarks.processor import Noise
 from benchmarks.progress import say
@@ -30,6 +30,7 @@ class Benchmark:
 BENCHMARKS = {
     "create": Benchmark(create.run, create.NOTE),
     "disable": Benchmark(disable.run, disable.NOTE),
+    "listing": Benchmark(listing.run, listing.NOTE, listing.ENVIRON),
     "register": Benchmark(register.run, register.NOTE, register.ENVIRON),
 }
 

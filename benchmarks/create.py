@@ -1,45 +1,64 @@
 """Creating accounts: over HTTP, by `kamctl add`, and by a bare INSERT of the same rows.
 
-One after another on one connection each. Numbers are created beforehand. `kamctl` writes one row a
-user into Kamailio's own tables, with a process for each, as an operator's script would.
+By one client, and by 32 at the same time, each on a kept connection. Numbers are there beforehand.
+`kamctl` writes one row a user into Kamailio's own tables, with a process for each, as an operator's
+script would.
 """
 
 import hashlib
 import secrets
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+from psycopg.types.json import Jsonb
 
+from benchmarks.crowd import Timing, work
 from benchmarks.packaged import Kamctl, create_database
-from benchmarks.population import numbers, realm_of
+from benchmarks.population import add_numbers, numbers, realm_of
 from benchmarks.portal import Portal
 from benchmarks.progress import rounds
-from benchmarks.table import Figure, Row, ratios
+from benchmarks.table import Figure, Row, percentile, ratios
 from provisioner.stack.stack import Stack
 
 ROUNDS = 10
-BATCH = 150  # accounts a round over HTTP, and as many by INSERT
+CROWDS = {1: 150, 32: 480}  # clients at the same time: accounts a round, on either side
 KAMCTL_BATCH = 4  # about 11 a second
 
 NOTE = f"""\
-One after another on one kept connection; {BATCH} accounts a round, {KAMCTL_BATCH} by kamctl.
-The bare INSERT writes account, number link, both HA1s and subscriber, then commits; it checks \
-nothing and reads nothing."""
+Each client on one kept connection; accounts a round: {CROWDS[1]} by one client, {CROWDS[32]} by \
+32, {KAMCTL_BATCH} by kamctl. The clients are threads of one Python process, on both sides.
+The bare INSERT writes the same rows (account, number link, both HA1s, subscriber, tariff, audit \
+event), then commits; it checks nothing and reads nothing."""
 
 INSERT_ACCOUNT: LiteralString = """
     INSERT INTO provisioner.sip_accounts
-           (project_id, name, main_number, voice_channels, tariff, cloudfire_only)
-    SELECT min(id), %s, %s, 2, 'pay_per_use', false FROM provisioner.projects RETURNING id
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+    SELECT customer_id, id, %s, %s, 2, 'pay_per_use', false
+      FROM provisioner.projects ORDER BY id LIMIT 1
+    RETURNING id
+"""
+INSERT_TARIFF: LiteralString = """
+    INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)
+    VALUES (%s, 'pay_per_use', 'api', 'Admin')
 """
 TAKE_NUMBER: LiteralString = "UPDATE provisioner.numbers SET account_id = %s WHERE number = %s"
 INSERT_CREDENTIALS: LiteralString = """
     INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
     VALUES (%s, %s, %s, %s, %s)
+"""
+INSERT_AUDIT_EVENT: LiteralString = """
+    INSERT INTO provisioner.audit_events
+           (via, actor_id, actor_name, source, request_id, type, subject, subject_id, customer_id,
+            project_id, after)
+    VALUES ('api', 1, 'Admin', '127.0.0.1', '0123456789abcdef', 'account.created', 'account', %s, 1,
+            1, %s)
 """
 INSERT_SUBSCRIBER: LiteralString = """
     INSERT INTO kamailio.subscriber
@@ -47,63 +66,92 @@ INSERT_SUBSCRIBER: LiteralString = """
     VALUES (%s, %s, %s, %s, %s, false, 2)
 """
 
+# What the audit trail tells of an account; as long as ours.
+FACTS = {
+    "customer_id": 1,
+    "project_id": 1,
+    "external_id": None,
+    "name": "+390000000000",
+    "main_number": "+390000000000",
+    "voice_channels": 2,
+    "tariff": "pay_per_use",
+    "cloudfire_only": False,
+    "state": "disabled",
+}
+
 
 @dataclass
-class Rates:
-    """Accounts a second, a value for each round."""
+class Rounds:
+    """What each round took, ours and theirs."""
 
-    http: list[float] = field(default_factory=list)
-    insert: list[float] = field(default_factory=list)
-    kamctl: list[float] = field(default_factory=list)
+    http: list[Timing] = field(default_factory=list)
+    bare: list[Timing] = field(default_factory=list)
 
 
 def run(stack: Stack) -> Iterator[Row]:
     """Measure, and give the table's rows."""
-    realm = realm_of(stack)
-    fresh = numbers(0, ROUNDS * (2 * BATCH + KAMCTL_BATCH))
-    rates = Rates()
-    with (
-        tempfile.TemporaryDirectory(prefix="kamctl-") as home,
-        psycopg.connect(stack.database_url) as connection,
-    ):
-        kamctl = Kamctl(create_database(stack.database_admin_url), realm, Path(home))
+    fresh = iter(numbers(0, ROUNDS * (sum(2 * batch for batch in CROWDS.values()) + KAMCTL_BATCH)))
+    crowds = {clients: Rounds() for clients in CROWDS}
+    kamctl: list[Timing] = []
+    with tempfile.TemporaryDirectory(prefix="kamctl-") as home:
+        theirs = Kamctl(create_database(stack.database_admin_url), realm_of(stack), Path(home))
         for _ in rounds("create", ROUNDS):
-            ours, bare = _take(fresh, BATCH), _take(fresh, BATCH)
-            with Portal(stack) as portal:
-                _add_numbers(portal, [*ours, *bare])
-                rates.http.append(_rate(ours, lambda number: _over_http(portal, number)))
-            rates.insert.append(_rate(bare, lambda number: _insert(connection, realm, number)))
-            theirs = _take(fresh, KAMCTL_BATCH)
-            rates.kamctl.append(_rate(theirs, lambda number: kamctl.add(number[1:], _password())))
-    yield _row("kamctl add", rates.http, rates.kamctl)
-    yield _row("bare INSERT + commit", rates.http, rates.insert)
+            for clients, batch in CROWDS.items():
+                crowds[clients].http.append(_over_http(stack, clients, _take(fresh, batch)))
+                crowds[clients].bare.append(_by_insert(stack, clients, _take(fresh, batch)))
+            add = partial(_kamctl_add, theirs)
+            kamctl.append(work([add], _take(fresh, KAMCTL_BATCH)))
+    for clients, measured in crowds.items():
+        yield from _rows(f"create over HTTP, {clients} at a time", measured)
+    ours = [timing.rate for timing in crowds[1].http]
+    yield _row("create over HTTP, 1 at a time (1/s)", ours, "kamctl add", [t.rate for t in kamctl])
 
 
-def _row(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
-    against = f"{name}: {Figure.of(theirs)}"
-    return Row("create accounts over HTTP (1/s)", Figure.of(ours), against, ratios(ours, theirs))
+def _rows(what: str, measured: Rounds) -> Iterator[Row]:
+    """Compare the rates, and the time that one account takes."""
+    bare = "bare INSERT + commit"
+    rates = [[timing.rate for timing in side] for side in (measured.http, measured.bare)]
+    yield _row(f"{what} (1/s)", rates[0], bare, rates[1])
+    for share in (0.5, 0.99):
+        times = [
+            [1000 * percentile(timing.samples, share) for timing in side]
+            for side in (measured.http, measured.bare)
+        ]
+        yield _row(f"{what}, p{share * 100:.0f} (ms)", times[0], bare, times[1])
 
 
-def _rate(batch: Sequence[str], create: Callable[[str], None]) -> float:
-    began = time.perf_counter()
-    for number in batch:
-        create(number)
-    return len(batch) / (time.perf_counter() - began)
+def _row(what: str, ours: Sequence[float], name: str, theirs: Sequence[float]) -> Row:
+    return Row(what, Figure.of(ours), f"{name}: {Figure.of(theirs)}", ratios(ours, theirs))
 
 
-def _take(fresh: list[str], count: int) -> list[str]:
-    taken, fresh[:count] = fresh[:count], []
-    return taken
+def _take(fresh: Iterator[str], count: int) -> list[str]:
+    return list(islice(fresh, count))
 
 
-def _add_numbers(portal: Portal, wanted: Sequence[str]) -> None:
-    for number in wanted:
-        portal.post("/numbers", {"number": number, "state": "active"}, 201)
+def _over_http(stack: Stack, clients: int, batch: Sequence[str]) -> Timing:
+    add_numbers(stack, batch)
+    with ExitStack() as connections:
+        portals = [connections.enter_context(Portal(stack)) for _ in range(clients)]
+        return work([partial(_create, portal) for portal in portals], batch)
 
 
-def _over_http(portal: Portal, number: str) -> None:
+def _create(portal: Portal, number: str) -> None:
     body = {"name": number, "main_number": number, "voice_channels": 2}
     portal.post("/sip-accounts", body, 201)
+
+
+def _by_insert(stack: Stack, clients: int, batch: Sequence[str]) -> Timing:
+    add_numbers(stack, batch)
+    realm = realm_of(stack)
+    with ExitStack() as connections:
+        databases = [
+            connections.enter_context(psycopg.connect(stack.database_url)) for _ in range(clients)
+        ]
+        return work([partial(_insert, database, realm) for database in databases], batch)
+
+
+def _kamctl_add(kamctl: Kamctl, number: str) -> None:
+    kamctl.add(number[1:], _password())
 
 
 def _insert(connection: psycopg.Connection, realm: str, number: str) -> None:
@@ -119,6 +167,8 @@ def _insert(connection: psycopg.Connection, realm: str, number: str) -> None:
     connection.execute(TAKE_NUMBER, (account_id, number))
     connection.execute(INSERT_CREDENTIALS, (account_id, username, realm, *hashes))
     connection.execute(INSERT_SUBSCRIBER, (account_id, username, realm, *hashes))
+    connection.execute(INSERT_TARIFF, (account_id,))
+    connection.execute(INSERT_AUDIT_EVENT, (account_id, Jsonb({"id": account_id, **FACTS})))
     connection.commit()
 
 

@@ -7,16 +7,21 @@ import psycopg
 from provisioner.credentials import Secret, new_secret
 from provisioner.stack.stack import Stack
 
+INSERT_NUMBERS = """
+    INSERT INTO provisioner.numbers (number, customer_id, project_id, state)
+    SELECT '+' || username, project.customer_id, project.id, 'active'
+      FROM unnest(%(usernames)s::text[]) AS username
+     CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
+"""
+
 # Enabled accounts, then Kamailio's rows for them from the view, as a rebuild makes them.
 STATEMENTS = (
-    """
-    INSERT INTO provisioner.numbers (number, project_id, state)
-    SELECT '+' || unnest(%(usernames)s::text[]), min(id), 'active' FROM provisioner.projects
-    """,
+    INSERT_NUMBERS,
     """
     INSERT INTO provisioner.sip_accounts
-           (project_id, name, main_number, voice_channels, tariff, cloudfire_only, state)
-    SELECT project_id, number, number, 2, 'pay_per_use', false, 'enabled'
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only,
+            state)
+    SELECT customer_id, project_id, number, number, 2, 'pay_per_use', false, 'enabled'
       FROM provisioner.numbers
      WHERE account_id IS NULL AND ltrim(number, '+') = ANY (%(usernames)s)
     """,
@@ -43,6 +48,29 @@ STATEMENTS = (
     """,
 )
 
+# Accounts before their numbers: that the main number is one of them is checked at the end. Numbers
+# are scattered (the factor has no divisor in common with 10^10), as real ones are.
+FILL = (
+    """
+    INSERT INTO provisioner.sip_accounts
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+    SELECT project.customer_id, project.id, 'Line ' || i,
+           '+39' || to_char(i * 6180339887 %% 10000000000, 'FM0000000000'), 2, 'pay_per_use', false
+      FROM generate_series(1, %(count)s) AS i
+     CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
+    """,
+    """
+    INSERT INTO provisioner.numbers (number, customer_id, project_id, state, account_id)
+    SELECT main_number, customer_id, project_id, 'active', id FROM provisioner.sip_accounts
+    """,
+    """
+    INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
+    SELECT id, ltrim(main_number, '+'), %(realm)s, md5(main_number),
+           encode(sha256(main_number::bytea), 'hex')
+      FROM provisioner.sip_accounts
+    """,
+)
+
 
 def realm_of(stack: Stack) -> str:
     """Return a running stack's realm."""
@@ -56,6 +84,12 @@ def realm_of(stack: Stack) -> str:
 def numbers(first: int, count: int) -> list[str]:
     """Return numbers in E.164 that no other call with another range returns."""
     return [f"+39{number:010d}" for number in range(first, first + count)]
+
+
+def add_numbers(stack: Stack, wanted: Sequence[str]) -> None:
+    """Add active numbers that no account uses."""
+    with psycopg.connect(stack.database_url) as connection:
+        connection.execute(INSERT_NUMBERS, {"usernames": [number[1:] for number in wanted]})
 
 
 def populate(stack: Stack, count: int) -> list[Secret]:
@@ -73,6 +107,14 @@ def populate(stack: Stack, count: int) -> list[Secret]:
             connection.execute(statement, parameters)
     analyze(stack.database_admin_url)
     return secrets
+
+
+def fill(stack: Stack, count: int) -> None:
+    """Add that many accounts as rows of the truth alone, with made-up hashes, for reading only."""
+    with psycopg.connect(stack.database_admin_url) as connection:
+        for statement in FILL:
+            connection.execute(statement, {"count": count, "realm": realm_of(stack)})
+    analyze(stack.database_admin_url)
 
 
 def account_ids(stack: Stack, secrets: Sequence[Secret]) -> dict[str, int]:

@@ -212,11 +212,13 @@ SELECT account_id, 'unreachable', unreachable_target, 0
   FROM provisioner.call_transfers WHERE unreachable_enabled;
 
 -- An account may be without credentials: one that a hook created, or whose credentials expired.
--- Its username is always its main number's digits.
+-- Its username is always its main number's digits. Nothing is joined: a deep page of a list would
+-- merge with all the credentials before it.
 DROP VIEW provisioner.account_status;
 CREATE VIEW provisioner.account_status AS
-SELECT account.*, substr(account.main_number, 2) AS username, installation.realm,
-       credentials.rotated_at,
+SELECT account.*, substr(account.main_number, 2) AS username,
+       (SELECT realm FROM provisioner.installation) AS realm,
+       (SELECT rotated_at FROM provisioner.credentials WHERE account_id = account.id) AS rotated_at,
        (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
        ARRAY(SELECT nodes.name
                FROM provisioner.nodes
@@ -225,9 +227,7 @@ SELECT account.*, substr(account.main_number, 2) AS username, installation.realm
                              WHERE kick.node_id = nodes.id AND kick.confirmed_at IS NULL
                                AND kick.username = substr(account.main_number, 2))
               ORDER BY nodes.name) AS pending_nodes
-  FROM provisioner.sip_accounts AS account
- CROSS JOIN provisioner.installation
-  LEFT JOIN provisioner.credentials ON credentials.account_id = account.id;
+  FROM provisioner.sip_accounts AS account;
 
 GRANT SELECT ON kamailio.did, kamailio.caller_id, kamailio.call_transfer TO kamailio, provisioner;
 GRANT SELECT ON provisioner.account_status, provisioner.token_status TO provisioner;

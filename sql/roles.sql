@@ -10,6 +10,9 @@ BEGIN
     END IF;
     EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO provisioner, kamailio', current_database());
+    -- All of the service's queries are short. Compiling one takes longer than any of them, and where
+    -- a table has not been analysed yet PostgreSQL would do so each time.
+    EXECUTE format('ALTER ROLE provisioner IN DATABASE %I SET jit = off', current_database());
     -- Kamailio's modules name their tables without a schema.
     EXECUTE format('ALTER ROLE kamailio IN DATABASE %I SET search_path = kamailio', current_database());
 END
