@@ -197,7 +197,7 @@ class SecretView(AccountView):
 class CredentialChangeView(View):
     """What becomes of an account's password, and when: `rotate` or `expire`."""
 
-    model_config = _example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
+    model_config = example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
 
     action: str
     due_at: Time
@@ -215,7 +215,7 @@ class NewCredentialChangeView(CredentialChangeView):
     null where the present ones expire.
     """
 
-    model_config = _example(
+    model_config = example(
         action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME, credentials=_CREDENTIALS
     )
     SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
@@ -241,7 +241,7 @@ class FindingView(View):
 class DiagnosisView(View):
     """Why a device cannot register, or that nothing known stands in its way."""
 
-    model_config = _example(
+    model_config = example(
         can_register=False,
         verdict="account_disabled",
         detail="The account is disabled, so no device can register; enable it.",
