@@ -69,7 +69,8 @@ CREATE TABLE provisioner.users (
     created_at  timestamptz NOT NULL DEFAULT now(),
     changed_at  timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX users_email_key ON provisioner.users (lower(email));
+-- Among a customer's own people: another's are nothing to know of.
+CREATE UNIQUE INDEX users_email_key ON provisioner.users (coalesce(customer_id, 0), lower(email));
 CREATE INDEX users_customer_idx ON provisioner.users (customer_id, id);
 COMMENT ON COLUMN provisioner.users.customer_id IS 'null: one of the operator''s own people';
 

@@ -39,8 +39,9 @@ SELECT account.id                         AS account_id,
 -- The same view again, for the columns that its accounts have now.
 DROP VIEW provisioner.account_status;
 CREATE VIEW provisioner.account_status AS
-SELECT account.*, substr(account.main_number, 2) AS username, installation.realm,
-       credentials.rotated_at,
+SELECT account.*, substr(account.main_number, 2) AS username,
+       (SELECT realm FROM provisioner.installation) AS realm,
+       (SELECT rotated_at FROM provisioner.credentials WHERE account_id = account.id) AS rotated_at,
        (SELECT count(*) FROM provisioner.nodes) AS nodes_total,
        ARRAY(SELECT nodes.name
                FROM provisioner.nodes
@@ -49,9 +50,7 @@ SELECT account.*, substr(account.main_number, 2) AS username, installation.realm
                              WHERE kick.node_id = nodes.id AND kick.confirmed_at IS NULL
                                AND kick.username = substr(account.main_number, 2))
               ORDER BY nodes.name) AS pending_nodes
-  FROM provisioner.sip_accounts AS account
- CROSS JOIN provisioner.installation
-  LEFT JOIN provisioner.credentials ON credentials.account_id = account.id;
+  FROM provisioner.sip_accounts AS account;
 GRANT SELECT ON provisioner.account_status TO provisioner;
 
 -- As before, with both hashes and the account's own networks. A hash that is missing is made up

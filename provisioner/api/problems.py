@@ -130,9 +130,14 @@ def _domain_error(error: errors.ProvisionerError) -> Response:
     return response
 
 
+def rule_of(message: str) -> str:
+    """Return the rule that pydantic's message tells of."""
+    return message.removeprefix("Value error, ")
+
+
 def _validation_error(error: ValidationError) -> Response:
     faults = [
-        {"pointer": _pointer(fault["loc"]), "detail": fault["msg"].removeprefix("Value error, ")}
+        {"pointer": _pointer(fault["loc"]), "detail": rule_of(fault["msg"])}
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     detail = "; ".join(

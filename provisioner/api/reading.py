@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from provisioner import strict_json
 from provisioner.api.bodies import NoFields
-from provisioner.api.problems import MalformedBody, ParametersInvalid, UnsupportedMediaType
+from provisioner.api.problems import MalformedBody, ParametersInvalid, UnsupportedMediaType, rule_of
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -50,7 +50,7 @@ def query(schema: type[Schema]) -> Schema:
         return schema.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise ParametersInvalid(
-            [(str(fault["loc"][0]), fault["msg"]) for fault in error.errors()]
+            [(str(fault["loc"][0]), rule_of(fault["msg"])) for fault in error.errors()]
         ) from None
 
 

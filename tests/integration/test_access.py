@@ -248,3 +248,13 @@ def test_a_token_expires(client: Client, admin: Any) -> None:
         "POST", "/tokens", {"name": "x", "role": "admin", "expires_at": "2001-01-01T00:00:00Z"}
     )
     assert answer.json["errors"][0]["pointer"] == "#/expires_at"
+
+
+def test_an_email_address_tells_nothing_of_other_customers(
+    client: Client, ours: Tenant, theirs: Tenant
+) -> None:
+    member = client.bearing(ours.tokens[Role.ADMIN])
+    body = {"email": "Zeta@example.org", "name": "x", "role": "sales"}
+    assert member("POST", "/users", body).status_code == 201
+    again = member("POST", "/users", body | {"email": "zeta@EXAMPLE.org"})
+    assert again.json["type"].endswith(":email-taken")

@@ -31,6 +31,6 @@ def test_a_command_that_needs_one_does_not_start_without(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     monkeypatch.delenv("SECRETS_KEY", raising=False)
-    assert main([command]) == 1
+    assert main([command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("provisioner: SECRETS_KEY must hold a Fernet key")
