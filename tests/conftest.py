@@ -17,7 +17,7 @@ SYNC_INTERVAL = "2"  # seconds between comparisons, so that repairs show soon
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, provisioner, worker and Kamailio on free ports of this machine."""
     directory: Path = tmp_path_factory.mktemp("stack")
-    with Stack(directory, environ={"SYNC_INTERVAL": SYNC_INTERVAL}) as stack:
+    with Stack(directory, environ={"SYNC_INTERVAL": SYNC_INTERVAL}, durable=False) as stack:
         yield stack
 
 

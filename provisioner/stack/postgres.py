@@ -21,12 +21,17 @@ ENVIRON = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster's files and the commands that work on them; `log` is where initdb writes."""
+    """A cluster's files and the commands that work on them; `log` is where initdb writes.
+
+    One that is not `durable` survives its processes, but not a crash of the machine: for tests,
+    which make and drop a database each.
+    """
 
     path: Path
     password: str = field(repr=False)
     port: int
     log: Path
+    durable: bool = True
 
     def url(self, database: str = DATABASE) -> str:
         """Return the superuser's connection string; it holds the password."""
@@ -87,6 +92,8 @@ class Cluster:
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
+        if not self.durable:
+            settings |= dict.fromkeys(("fsync", "full_page_writes"), "off")
         version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
         argv = [str(find_binary("postgres", version)), "-D", str(self.path)]
         for name, value in settings.items():

@@ -40,8 +40,10 @@ class Stack:
         sip_port: int | None = None,
         environ: Mapping[str, str] | None = None,
         extra_sip_addresses: Sequence[str] = (),
+        durable: bool = True,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._durable = durable
         self.directory = StackDirectory(directory)
         self.sip_address = sip_address
         self._sip_addresses = [sip_address, *extra_sip_addresses]
@@ -214,7 +216,13 @@ class Stack:
     @property
     def _cluster(self) -> Cluster:
         port = self._ports["DATABASE_PORT"]
-        return Cluster(self.directory.postgres, self._passwords.postgres, port, self._log("initdb"))
+        return Cluster(
+            self.directory.postgres,
+            self._passwords.postgres,
+            port,
+            self._log("initdb"),
+            durable=self._durable,
+        )
 
     @property
     def _environment(self) -> Environment:
