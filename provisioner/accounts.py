@@ -194,8 +194,7 @@ def takes_away(before: Account, after: Account) -> bool:
     if not before.state.may_register:
         return False
     disabled = not after.state.may_register
-    restricted = after.cloudfire_sources_only and not before.cloudfire_sources_only
-    return disabled or restricted
+    return disabled or not after.sources.cover(before.sources)
 
 
 def link_number(connection: Connection, actor: Actor, account_id: int, number: str) -> Number:

@@ -8,7 +8,7 @@ repaired by leaving work for it, the same work that a change leaves.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from provisioner import journal, reconcile, store, sync_store
 from provisioner.access import WORKER, Actor
@@ -19,13 +19,15 @@ from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Action, Limits, Repair, Target
 from provisioner.registrations import aor_of
+from provisioner.sources import is_inside
 
 log = logging.getLogger(__name__)
 
 BATCH = 100  # repairs of one transaction, so that account operations do not wait for all of them
 
-# Who has registered by a row that differed in one of these may have to go.
-_ADMITTING = {"ha1", "registration_allowed", "source_group"}
+# Who has registered by a row that differed in one of these may have to go; by another secret, must.
+_SECRET = {"ha1", "ha1_sha256"}
+_ADMITTING = {*_SECRET, "registration_allowed", "source_group", "allowed_networks"}
 
 
 def plan_tables(connection: Connection) -> tuple[list[Repair], dict[Target, int]]:
@@ -38,7 +40,7 @@ def plan_tables(connection: Connection) -> tuple[list[Repair], dict[Target, int]
             ", ".join(row["columns"]) or f"account {row['account_id']}",
             account_id=row["account_id"],
             kick=not row["columns"] or not _ADMITTING.isdisjoint(row["columns"]),
-            drop_all="ha1" in row["columns"],
+            drop_all=not _SECRET.isdisjoint(row["columns"]),
         )
         for row in sync_store.subscriber_differences(connection)
     ]
@@ -166,10 +168,10 @@ def _bindings_unwanted(
     usernames: Sequence[str],
     realm: str,
 ) -> Iterator[Repair]:
-    """Find bindings of accounts that are disabled."""
+    """Find bindings of accounts that are disabled or have no credentials."""
     for row in sync_store.unwanted_bindings(connection, node.id, usernames):
         if kamailio.bindings(aor_of(row["username"], realm)):
-            key, detail = row["username"], f"account {row['account_id']} is disabled"
+            key, detail = row["username"], f"account {row['account_id']} may not register"
             yield Repair(Target.BINDING, Action.DELETE, key, detail, node_id=node.id, drop_all=True)
 
 
@@ -180,23 +182,15 @@ def _bindings_outside(
     usernames: Sequence[str],
     realm: str,
 ) -> Iterator[Repair]:
-    """Find restricted accounts with a binding from outside CloudFire's networks."""
-    cidrs = sync_store.cloudfire_cidrs(connection)
-    for username in sync_store.restricted_usernames(connection, usernames):
+    """Find restricted accounts with a binding from outside their networks."""
+    cloudfire = sync_store.cloudfire_cidrs(connection)
+    for username, sources in sync_store.restricted_accounts(connection, usernames):
         bindings = kamailio.bindings(aor_of(username, realm))
+        cidrs = sources.networks(cloudfire)
         outside = [b.source for b in bindings if not is_inside(b.source_address, cidrs)]
         if outside:
-            detail = f"bound from {', '.join(outside)}, outside CloudFire's networks"
+            detail = f"bound from {', '.join(outside)}, outside the account's networks"
             yield Repair(Target.BINDING, Action.DELETE, username, detail, node_id=node.id)
-
-
-def is_inside(source: str, cidrs: Sequence[str]) -> bool:
-    """Say whether an IP address is in one of the networks; what is no address is in none."""
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return False
-    return any(address in ip_network(cidr) for cidr in cidrs)
 
 
 def allowlist_difference(connection: Connection, kamailio: KamailioNode) -> str:

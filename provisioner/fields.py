@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, is_e164
+from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, OWN_NETWORKS_MAX, is_e164
 from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
@@ -84,6 +84,11 @@ def _cidr(value: str) -> str:
     return str(network)
 
 
+def _once(values: list[str] | None) -> tuple[str, ...]:
+    """Drop what is there twice; null is none."""
+    return tuple(dict.fromkeys(values or ()))
+
+
 def _text(longest: int, **schema: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "minLength": 1, "maxLength": longest, **schema})
 
@@ -103,6 +108,10 @@ DestinationPrefix = Annotated[
 ]
 Email = Annotated[StrictStr, AfterValidator(_email), _text(EMAIL_LENGTH, format="email")]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(50)]
+OwnNetworks = Annotated[
+    Annotated[list[Cidr], Field(min_length=1, max_length=OWN_NETWORKS_MAX)] | None,
+    AfterValidator(_once),
+]
 Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
 Id = Annotated[StrictInt, Field(ge=1, le=BIGINT_MAX)]
 # RFC 3339 with a time zone; pydantic alone would take numbers of seconds, too.

@@ -7,10 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from provisioner.sources import Sources
+
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 NAME_LENGTH = 120  # characters
 CHANNELS_MAX = 1000  # voice channels of one account
 CIDRS_MAX = 1000  # entries of one network's allowlist
+OWN_NETWORKS_MAX = 50  # entries of one account's own
 
 
 class AccountState(StrEnum):
@@ -155,6 +158,7 @@ class Account:
     voice_channels: int
     tariff: Tariff
     cloudfire_only: bool
+    allowed_networks: tuple[str, ...]
     state: AccountState
     rotated_at: datetime | None
     created_at: datetime
@@ -167,9 +171,14 @@ class Account:
         return self.rotated_at is not None
 
     @property
-    def cloudfire_sources_only(self) -> bool:
-        """True where it may register from CloudFire's networks only."""
-        return self.cloudfire_only or self.state is AccountState.LINKED_TO_TEAMS
+    def sources(self) -> Sources:
+        """Where it may be used from.
+
+        One that is linked to Teams is used from CloudFire's networks, whatever its own are.
+        """
+        if self.state is AccountState.LINKED_TO_TEAMS:
+            return Sources(cloudfire=True)
+        return Sources(self.cloudfire_only, self.allowed_networks)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -186,6 +195,7 @@ class Account:
             voice_channels=row["voice_channels"],
             tariff=Tariff(row["tariff"]),
             cloudfire_only=row["cloudfire_only"],
+            allowed_networks=tuple(map(str, row["allowed_networks"])),
             state=AccountState(row["state"]),
             rotated_at=row["rotated_at"],
             created_at=row["created_at"],
@@ -205,6 +215,7 @@ class Account:
             "voice_channels": self.voice_channels,
             "tariff": self.tariff,
             "cloudfire_only": self.cloudfire_only,
+            "allowed_networks": list(self.allowed_networks) or None,
             "state": self.state,
         }
 
@@ -218,6 +229,7 @@ class NewAccount:
     voice_channels: int
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: bool = False
+    allowed_networks: tuple[str, ...] = ()
     external_id: str | None = None
     project_id: int | None = None
 

@@ -14,6 +14,7 @@ from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
+from provisioner.sources import is_inside
 from provisioner.sync_store import Kick
 
 log = logging.getLogger(__name__)
@@ -82,8 +83,8 @@ class NodeSync:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
-        cidrs = sync_store.cloudfire_cidrs(self._connection)
-        done = [kick for kick in kicks if self._kick(kick, cidrs)]
+        cloudfire = sync_store.cloudfire_cidrs(self._connection)
+        done = [kick for kick in kicks if self._kick(kick, cloudfire)]
         dropped = [kick.username for kick in done if kick.drops_all]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
@@ -100,13 +101,13 @@ class NodeSync:
         if self._kamailio.uptime().up_since != uptime.up_since:
             raise NodeUnavailable("The node restarted meanwhile.")
 
-    def _kick(self, kick: Kick, cidrs: Sequence[str]) -> bool:
+    def _kick(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
         """Drop what is not allowed of a username's bindings; False where the node refused."""
         try:
             if kick.drops_all:
                 self._drop_all(kick)
-            elif kick.restricted:
-                self._drop_outside(aor_of(kick.username, self._realm), cidrs)
+            elif kick.sources.restricted:
+                self._drop_outside(kick.username, kick.sources.networks(cloudfire))
         except RpcFailed as error:
             self._failing(error)
             sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
@@ -123,9 +124,10 @@ class NodeSync:
             self._kamailio.fence(kick.username, kick.generation)
         self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
 
-    def _drop_outside(self, aor: str, cidrs: Sequence[str]) -> None:
+    def _drop_outside(self, username: str, cidrs: Sequence[str]) -> None:
+        aor = aor_of(username, self._realm)
         for binding in self._kamailio.bindings(aor):
-            if not comparison.is_inside(binding.source_address, cidrs):
+            if not is_inside(binding.source_address, cidrs):
                 self._kamailio.drop_binding(aor, binding.contact)
                 sync_store.erase_binding(self._connection, binding.ruid)
 
@@ -162,10 +164,10 @@ class NodeSync:
 
     def _drop_all_outside(self) -> None:
         """Drop what newly loaded allowlists shut out."""
-        cidrs = sync_store.cloudfire_cidrs(self._connection)
+        cloudfire = sync_store.cloudfire_cidrs(self._connection)
         usernames = comparison.bound_usernames(self._kamailio, self._realm)
-        for username in sync_store.restricted_usernames(self._connection, usernames):
-            self._drop_outside(aor_of(username, self._realm), cidrs)
+        for username, sources in sync_store.restricted_accounts(self._connection, usernames):
+            self._drop_outside(username, sources.networks(cloudfire))
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval

@@ -115,6 +115,7 @@ def insert_account(connection: Connection, project: Project, new: NewAccount) ->
         voice_channels=new.voice_channels,
         tariff=new.tariff,
         cloudfire_only=new.cloudfire_only,
+        allowed_networks=list(new.allowed_networks),
     )
     assert row is not None  # noqa: S101 - RETURNING
     return int(row["id"])
@@ -177,6 +178,7 @@ def update_account(connection: Connection, account: Account) -> None:
         voice_channels=account.voice_channels,
         tariff=account.tariff,
         cloudfire_only=account.cloudfire_only,
+        allowed_networks=list(account.allowed_networks),
         state=account.state,
     )
 

@@ -11,6 +11,7 @@ from provisioner.db import Connection, one, rows, run
 from provisioner.model import Node
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
+from provisioner.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,13 @@ class Kick:
     drop_all: bool
     confirmed: bool
     may_register: bool
-    restricted: bool
+    cloudfire: bool
+    own: Sequence[str]
+
+    @property
+    def sources(self) -> Sources:
+        """Where bindings may come from."""
+        return Sources(self.cloudfire, tuple(self.own))
 
     @property
     def drops_all(self) -> bool:
@@ -169,10 +176,12 @@ def finish_reload(connection: Connection, node_id: int, generation: int) -> None
         run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
 
 
-def restricted_usernames(connection: Connection, usernames: Collection[str]) -> list[str]:
-    """Pick the usernames that may register from CloudFire's networks only."""
-    found = rows(connection, SYNC["restricted_usernames"], usernames=list(usernames))
-    return [str(row["username"]) for row in found]
+def restricted_accounts(
+    connection: Connection, usernames: Collection[str]
+) -> list[tuple[str, Sources]]:
+    """Pick the usernames that may register, but not from anywhere, with where they may."""
+    found = rows(connection, SYNC["restricted_accounts"], usernames=list(usernames))
+    return [(row["username"], Sources(row["cloudfire"], tuple(row["own"]))) for row in found]
 
 
 def cloudfire_cidrs(connection: Connection) -> list[str]:

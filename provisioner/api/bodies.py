@@ -17,6 +17,7 @@ from provisioner.fields import (
     Id,
     Moment,
     Name,
+    OwnNetworks,
 )
 from provisioner.listing import containing
 from provisioner.model import CIDRS_MAX, AccountState, NumberState, Tariff
@@ -69,6 +70,7 @@ class NewAccountBody(Body):
     voice_channels: Channels
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
+    allowed_networks: OwnNetworks = Field(default=None, validate_default=True)
     external_id: ExternalId | None = None
     project_id: Id | None = None
 
@@ -83,6 +85,7 @@ class AccountPatch(Body):
     voice_channels: Channels = 1
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
+    allowed_networks: OwnNetworks = Field(default=None, validate_default=True)
     external_id: ExternalId | None = None
 
 

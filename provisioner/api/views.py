@@ -68,6 +68,7 @@ _ACCOUNT = {
     "voice_channels": 2,
     "tariff": "pay_per_use",
     "cloudfire_only": False,
+    "allowed_networks": None,
     "state": "enabled",
     "has_credentials": True,
     "created_at": EXAMPLE_TIME,
@@ -113,6 +114,7 @@ class AccountView(Versioned):
     voice_channels: int
     tariff: Tariff
     cloudfire_only: bool
+    allowed_networks: list[str] | None
     state: AccountState
     has_credentials: bool
     created_at: Time
@@ -130,9 +132,10 @@ def _account_fields(account: Account) -> dict[str, Any]:
     fields = {
         name: getattr(account, name)
         for name in AccountView.model_fields
-        if name not in ("generation", "convergence")
+        if name not in ("allowed_networks", "generation", "convergence")
     }
     return fields | {
+        "allowed_networks": list(account.allowed_networks) or None,
         "generation": account.convergence.generation,
         "convergence": ConvergenceView.of(account.convergence),
     }

@@ -53,9 +53,9 @@ SELECT numbers.number
 -- name: account_insert
 INSERT INTO provisioner.sip_accounts
        (customer_id, project_id, external_id, name, main_number, voice_channels, tariff,
-        cloudfire_only)
-VALUES (%(customer_id)s, %(project_id)s, %(external_id)s, %(name)s, %(main_number)s, %(voice_channels)s, %(tariff)s,
-        %(cloudfire_only)s)
+        cloudfire_only, allowed_networks)
+VALUES (%(customer_id)s, %(project_id)s, %(external_id)s, %(name)s, %(main_number)s,
+        %(voice_channels)s, %(tariff)s, %(cloudfire_only)s, %(allowed_networks)s::cidr[])
 RETURNING id;
 
 -- name: credentials_upsert
@@ -90,8 +90,9 @@ SELECT * FROM provisioner.account_status
 -- name: account_update
 -- Writes an account's configuration as a new generation.
 UPDATE provisioner.sip_accounts
-   SET external_id = %(external_id)s, name = %(name)s, voice_channels = %(voice_channels)s, tariff = %(tariff)s,
-       cloudfire_only = %(cloudfire_only)s, state = %(state)s,
+   SET external_id = %(external_id)s, name = %(name)s, voice_channels = %(voice_channels)s,
+       tariff = %(tariff)s, cloudfire_only = %(cloudfire_only)s,
+       allowed_networks = %(allowed_networks)s::cidr[], state = %(state)s,
        generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
  WHERE id = %(account_id)s;
 
@@ -103,16 +104,16 @@ DELETE FROM provisioner.sip_accounts WHERE id = %(account_id)s;
 -- if its mark was lost. No row: the username belongs to a row of the operator's own.
 INSERT INTO kamailio.subscriber AS present
        (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
-        channels, source_group)
+        channels, source_group, allowed_networks)
 SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
-       channels, source_group
+       channels, source_group, allowed_networks
   FROM provisioner.desired_subscriber
  WHERE account_id = %(account_id)s
 ON CONFLICT (username, domain) DO UPDATE
    SET password = excluded.password, ha1b = excluded.ha1b, ha1 = excluded.ha1,
        ha1_sha256 = excluded.ha1_sha256, registration_allowed = excluded.registration_allowed,
        channels = excluded.channels, source_group = excluded.source_group,
-       account_id = excluded.account_id
+       allowed_networks = excluded.allowed_networks, account_id = excluded.account_id
  WHERE present.account_id = excluded.account_id
     OR (present.account_id IS NULL AND present.ha1 = excluded.ha1);
 

@@ -52,7 +52,8 @@ UPDATE provisioner.nodes
 SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
-       coalesce(desired.source_group > 0, false) AS restricted
+       coalesce(desired.source_group > 0, false) AS cloudfire,
+       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
   FROM provisioner.pending_kicks AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
  WHERE kick.node_id = %(node_id)s AND kick.due_at <= now()
@@ -67,9 +68,8 @@ UPDATE provisioner.pending_kicks
 -- name: accounts_lock
 -- Taken before pending rows are, in the order in which account operations take both.
 SELECT account.id
-  FROM provisioner.sip_accounts AS account
-  JOIN provisioner.credentials ON credentials.account_id = account.id
- WHERE credentials.username = ANY (%(usernames)s)
+  FROM unnest(%(usernames)s::text[]) AS done (username)
+  JOIN provisioner.sip_accounts AS account ON account.main_number = '+' || done.username
  ORDER BY account.id
    FOR NO KEY UPDATE OF account;
 
@@ -85,8 +85,8 @@ UPDATE provisioner.pending_kicks AS kick
 -- name: accounts_converged
 UPDATE provisioner.sip_accounts AS account
    SET converged_at = now()
-  FROM provisioner.credentials
- WHERE credentials.account_id = account.id AND credentials.username = ANY (%(usernames)s);
+  FROM unnest(%(usernames)s::text[]) AS done (username)
+ WHERE account.main_number = '+' || done.username;
 
 -- name: kicks_finish
 DELETE FROM provisioner.pending_kicks AS kick
@@ -129,11 +129,12 @@ WITH finished AS (
  RETURNING node_id)
 UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished);
 
--- name: restricted_usernames
--- The accounts that may register from CloudFire's networks only.
-SELECT username
+-- name: restricted_accounts
+-- The accounts that may register, but not from anywhere, with where they may.
+SELECT username, source_group > 0 AS cloudfire, string_to_array(allowed_networks, ',') AS own
   FROM provisioner.desired_subscriber
- WHERE registration_allowed AND source_group > 0 AND username = ANY (%(usernames)s);
+ WHERE registration_allowed AND (source_group > 0 OR allowed_networks <> '')
+   AND username = ANY (%(usernames)s);
 
 -- name: cloudfire_cidrs
 SELECT network_cidrs.cidr::text AS cidr
@@ -152,12 +153,14 @@ SELECT source_group FROM provisioner.networks;
 -- name: bindings_unwanted
 -- Of the usernames that have bindings, those of our accounts that may have none. Bindings of
 -- anybody else are not ours to judge; a deleted account's have their own pending work.
-SELECT desired.username, desired.account_id
-  FROM provisioner.desired_subscriber AS desired
- WHERE desired.username = ANY (%(usernames)s) AND NOT desired.registration_allowed
+SELECT bound.username, account.id AS account_id
+  FROM unnest(%(usernames)s::text[]) AS bound (username)
+  JOIN provisioner.sip_accounts AS account ON account.main_number = '+' || bound.username
+  LEFT JOIN provisioner.desired_subscriber AS desired ON desired.account_id = account.id
+ WHERE desired.registration_allowed IS NOT TRUE
    AND NOT EXISTS (
        SELECT FROM provisioner.pending_kicks AS kick
-        WHERE kick.node_id = %(node_id)s AND kick.username = desired.username);
+        WHERE kick.node_id = %(node_id)s AND kick.username = bound.username);
 
 -- name: subscriber_differences
 -- Our rows of Kamailio's subscriber table against the rows that ought to exist.
@@ -176,7 +179,9 @@ SELECT coalesce(desired.account_id, present.account_id) AS account_id,
            CASE WHEN present.registration_allowed <> desired.registration_allowed
                 THEN 'registration_allowed' END,
            CASE WHEN present.channels <> desired.channels THEN 'channels' END,
-           CASE WHEN present.source_group <> desired.source_group THEN 'source_group' END
+           CASE WHEN present.source_group <> desired.source_group THEN 'source_group' END,
+           CASE WHEN present.allowed_networks <> desired.allowed_networks
+                THEN 'allowed_networks' END
        ], NULL) AS columns
   FROM provisioner.desired_subscriber AS desired
   FULL JOIN (SELECT * FROM kamailio.subscriber WHERE account_id IS NOT NULL) AS present
@@ -184,9 +189,11 @@ SELECT coalesce(desired.account_id, present.account_id) AS account_id,
      = (desired.account_id, desired.username, desired.domain)
  WHERE desired.account_id IS NULL OR present.id IS NULL
     OR (present.password, present.ha1b, present.ha1, present.ha1_sha256,
-        present.registration_allowed, present.channels, present.source_group)
+        present.registration_allowed, present.channels, present.source_group,
+        present.allowed_networks)
     <> (desired.password, desired.ha1b, desired.ha1, desired.ha1_sha256,
-        desired.registration_allowed, desired.channels, desired.source_group)
+        desired.registration_allowed, desired.channels, desired.source_group,
+        desired.allowed_networks)
  ORDER BY coalesce(desired.account_id, present.account_id), action;
 
 -- name: address_differences

@@ -13,7 +13,8 @@ from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 LIMITS = Limits(share=0.2, floor=50)
 WHOLE_TABLES = {
     "subscriber": "SELECT account_id, username, domain, password, ha1, ha1b, ha1_sha256,"
-    " registration_allowed, channels, source_group FROM kamailio.subscriber ORDER BY username",
+    " registration_allowed, channels, source_group, allowed_networks FROM kamailio.subscriber"
+    " ORDER BY username",
     "address": "SELECT network_id, grp, ip_addr, mask, port, tag FROM kamailio.address"
     " ORDER BY ip_addr",
 }
@@ -56,6 +57,10 @@ def test_nothing_differs_after_ordinary_changes(
             ["update subscriber 390612345678"],
         ),
         ("UPDATE kamailio.subscriber SET source_group = 9", ["update subscriber 390612345678"]),
+        (
+            "UPDATE kamailio.subscriber SET allowed_networks = '10.0.0.0/8'",
+            ["update subscriber 390612345678"],
+        ),
         ("UPDATE kamailio.subscriber SET channels = 9", ["update subscriber 390612345678"]),
         ("UPDATE kamailio.subscriber SET ha1b = 'x'", ["update subscriber 390612345678"]),
         (

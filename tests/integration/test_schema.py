@@ -101,7 +101,7 @@ def test_an_unknown_username_gets_one_row_that_nobody_can_use(
     client: Client, settings: Settings, stack: Stack
 ) -> None:
     client.new_account()
-    query = "SELECT ha1, registration_allowed FROM cred(%s, 'talkytime.test')"
+    query = "SELECT ha1, registration_allowed, ha1_sha256 FROM cred(%s, 'talkytime.test')"
     with as_role(settings, stack, "kamailio") as connection:
         known = connection.execute(query, ["390612345678"]).fetchall()
         first = connection.execute(query, ["390000000000"]).fetchall()
@@ -110,3 +110,17 @@ def test_an_unknown_username_gets_one_row_that_nobody_can_use(
     assert [len(rows[0][0]) for rows in (known, first, second)] == [32, 32, 32]
     assert first[0][0] != second[0][0]
     assert first[0][1] == 0
+    assert [len(rows[0][2]) for rows in (known, first, second)] == [64, 64, 64]
+    assert first[0][2] != second[0][2]
+
+
+def test_a_hash_that_is_missing_is_made_up(admin: db.Connection) -> None:
+    """An empty one would let anybody in who knows that it is."""
+    admin.execute(
+        "INSERT INTO kamailio.subscriber (username, domain, ha1) VALUES ('39999', 'x', md5('x'))"
+    )
+    query = "SELECT ha1_sha256 FROM kamailio.cred('39999', 'x')"
+    first, second = (admin.execute(query.encode()).fetchone() for _ in range(2))
+    assert first
+    assert len(first["ha1_sha256"]) == 64
+    assert first != second

@@ -246,3 +246,92 @@ def test_the_operators_own_subscriber_is_never_overwritten(
     assert subscriber(admin)["ha1"] == "theirs"
     assert client("GET", "/sip-accounts").json["items"] == []
     assert client("GET", f"/numbers/{NUMBER}").json["account_id"] is None
+
+
+# Its own networks.
+
+
+OWN = ["198.51.100.0/24", "2001:db8::/32"]
+
+
+def test_an_account_has_no_networks_of_its_own_at_first(
+    client: Client, admin: db.Connection
+) -> None:
+    assert client.new_account()["allowed_networks"] is None
+    assert subscriber(admin)["allowed_networks"] == ""
+
+
+def test_own_networks_are_shown_as_they_were_given_once_each(client: Client) -> None:
+    account = client.new_account(allowed_networks=[*OWN, "198.51.100.7", OWN[0]])
+    assert account["allowed_networks"] == [*OWN, "198.51.100.7/32"]
+    read = client("GET", f"/sip-accounts/{account['id']}").json
+    assert read["allowed_networks"] == [*OWN, "198.51.100.7/32"]
+
+
+def test_own_networks_are_projected_with_the_longest_prefix_first(
+    client: Client, admin: db.Connection
+) -> None:
+    """Kamailio would let others in if a shorter prefix came first."""
+    networks = ["4::/16", "::/128", "10.0.0.0/8", "2001:db8::1", "10.9.8.7"]
+    client.new_account(allowed_networks=networks)
+    ordered = "::/128,2001:db8::1/128,10.9.8.7/32,4::/16,10.0.0.0/8"
+    assert subscriber(admin)["allowed_networks"] == ordered
+
+
+def test_own_networks_are_changed_and_taken_away(client: Client, admin: db.Connection) -> None:
+    account = client.new_account(allowed_networks=OWN)
+    path = f"/sip-accounts/{account['id']}"
+    assert client("PATCH", path, {"name": "New"}).json["allowed_networks"] == OWN
+    changed = client("PATCH", path, {"allowed_networks": OWN[:1]}).json
+    assert changed["allowed_networks"] == OWN[:1]
+    assert client("PATCH", path, {"allowed_networks": None}).json["allowed_networks"] is None
+    assert subscriber(admin)["allowed_networks"] == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer"),
+    [
+        ([], "#/allowed_networks"),
+        (["10.0.0.1/8"], "#/allowed_networks/0"),
+        (["10.0.0.0/8", "0.0.0.0/0"], "#/allowed_networks/1"),
+        (["::/0"], "#/allowed_networks/0"),
+        (["phone.example"], "#/allowed_networks/0"),
+        ([167772160], "#/allowed_networks/0"),
+        ("10.0.0.0/8", "#/allowed_networks"),
+        ([f"10.0.0.{n}" for n in range(51)], "#/allowed_networks"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_wrong_networks_are_refused(client: Client, value: Any, pointer: str) -> None:
+    account = client.new_account()
+    refused = client("PATCH", f"/sip-accounts/{account['id']}", {"allowed_networks": value})
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json["errors"]] == [pointer]
+
+
+def test_a_teams_accounts_own_networks_wait_until_it_is_one_no_longer(
+    client: Client, admin: db.Connection
+) -> None:
+    account = client.new_account(allowed_networks=OWN)
+    client("POST", f"/sip-accounts/{account['id']}/link-to-teams")
+    assert subscriber(admin)["allowed_networks"] == ""
+    client("POST", f"/sip-accounts/{account['id']}/enable")
+    assert subscriber(admin)["allowed_networks"] == ",".join(sorted(OWN, reverse=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "kicked"),
+    [
+        ({"allowed_networks": OWN}, True),
+        ({"cloudfire_only": True, "allowed_networks": OWN}, True),
+        ({"name": "New"}, False),
+    ],
+)
+def test_narrower_networks_leave_work(
+    client: Client, admin: db.Connection, node: int, change: Any, kicked: bool
+) -> None:
+    account = client.new_account()
+    client("POST", f"/sip-accounts/{account['id']}/enable")
+    client("PATCH", f"/sip-accounts/{account['id']}", change)
+    found = admin.execute("SELECT drop_all FROM provisioner.pending_kicks").fetchall()
+    assert found == ([{"drop_all": False}] if kicked else [])

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "access", "model", "tenancy", "calling", "credentials"],
+    ["settings", "errors", "access", "sources", "model", "tenancy", "calling", "credentials"],
     ["fields", "reconcile"],
     ["db", "queries"],
     ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
@@ -26,7 +26,17 @@ LAYERS = [
     ["cli"],
     ["__main__", "stack"],
 ]
-PURE = ["model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"]
+PURE = [
+    "model",
+    "sources",
+    "access",
+    "tenancy",
+    "calling",
+    "credentials",
+    "fields",
+    "reconcile",
+    "errors",
+]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.comparison import is_inside
 from provisioner.kamailio import Binding
+from provisioner.sources import is_inside
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACT = {

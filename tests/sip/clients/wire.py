@@ -39,8 +39,10 @@ class Exchange:
 
     @property
     def challenge(self) -> dict[str, str]:
-        """The parameters of WWW-Authenticate; raises `ClientError` if there is none."""
-        value = self.response.header("WWW-Authenticate") if self.response else None
+        """The challenge's parameters; raises `ClientError` if there is none."""
+        headers = ("WWW-Authenticate", "Proxy-Authenticate")
+        values = (self.response.header(name) for name in headers if self.response)
+        value = next(filter(None, values), None)
         if value is None:
             raise ClientError(f"no challenge in the answer, status {self.status}")
         return digest_parameters(value)
@@ -60,15 +62,21 @@ def digest_authorization(
     nonce_count: int = 1,
     client_nonce: str | None = None,
 ) -> str:
-    """The value of Authorization that answers an MD5 `challenge` (RFC 2617, section 3.2.2)."""
+    """The value of Authorization that answers a `challenge` (RFC 2617, section 3.2.2).
+
+    With MD5, or the SHA-256 that it asks for (RFC 8760, section 2.3).
+    """
     user, realm, nonce = credentials.username, challenge["realm"], challenge["nonce"]
-    ha1 = _md5(f"{user}:{realm}:{credentials.password}")
-    ha2 = _md5(f"{method}:{uri}")
+    algorithm = challenge.get("algorithm", "MD5")
+    digest = _ALGORITHMS[algorithm]
+    ha1 = digest(f"{user}:{realm}:{credentials.password}")
+    ha2 = digest(f"{method}:{uri}")
     value = f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{uri}"'
+    value += f", algorithm={algorithm}"
     if "auth" not in challenge.get("qop", "").split(","):
-        return f'{value}, response="{_md5(f"{ha1}:{nonce}:{ha2}")}"'
+        return f'{value}, response="{digest(f"{ha1}:{nonce}:{ha2}")}"'
     cnonce, count = client_nonce or secrets.token_hex(8), f"{nonce_count:08x}"
-    response = _md5(f"{ha1}:{nonce}:{count}:{cnonce}:auth:{ha2}")
+    response = digest(f"{ha1}:{nonce}:{count}:{cnonce}:auth:{ha2}")
     return f'{value}, qop=auth, nc={count}, cnonce="{cnonce}", response="{response}"'
 
 
@@ -86,6 +94,13 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_ALGORITHMS = {"MD5": _md5, "SHA-256": _sha256}
+
+
 class Wire:
     """One socket of one source address towards a registrar; a context manager.
 
@@ -99,7 +114,8 @@ class Wire:
         self.registrar = registrar
         self.timeout = timeout
         kind = socket.SOCK_DGRAM if registrar.transport == "udp" else socket.SOCK_STREAM
-        self._socket = socket.socket(socket.AF_INET, kind)
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        self._socket = socket.socket(family, kind)
         try:
             self._socket.settimeout(timeout)
             self._socket.bind((source, port))
@@ -107,7 +123,7 @@ class Wire:
         except OSError:
             self._socket.close()
             raise
-        self.source, self.port = self._socket.getsockname()
+        self.source, self.port = self._socket.getsockname()[:2]
         self._received = b""
         self._cseq = 0
         self._call_id = secrets.token_hex(12)
@@ -141,8 +157,13 @@ class Wire:
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode(errors="surrogateescape")
 
     def _via(self) -> str:
-        sent_by = f"SIP/2.0/{self.registrar.transport.upper()} {self.source}:{self.port}"
-        return f"{sent_by};branch=z9hG4bK{secrets.token_hex(8)};rport"
+        transport = self.registrar.transport.upper()
+        return f"SIP/2.0/{transport} {self._host_port};branch=z9hG4bK{secrets.token_hex(8)};rport"
+
+    @property
+    def _host_port(self) -> str:
+        host = f"[{self.source}]" if ":" in self.source else self.source
+        return f"{host}:{self.port}"
 
     def register_request(
         self,
@@ -161,7 +182,7 @@ class Wire:
         user, uri = as_user or credentials.username, f"sip:{credentials.realm}"
         transport = self.registrar.transport
         fields = {
-            "Contact": f"<sip:{user}@{self.source}:{self.port};transport={transport}>",
+            "Contact": f"<sip:{user}@{self._host_port};transport={transport}>",
             "Expires": str(expires),
         }
         if challenge is not None:
@@ -193,6 +214,21 @@ class Wire:
                 headers=headers,
             )
         )
+
+    def invite(self, credentials: Credentials, callee: str) -> Exchange:
+        """INVITE somebody, answer the challenge, and return the last exchange."""
+        uri = f"sip:{callee}@{credentials.realm}"
+        to = {"To": f"<{uri}>", "Contact": f"<sip:{credentials.username}@{self._host_port}>"}
+
+        def request(headers: Mapping[str, str]) -> bytes:
+            user, realm = credentials.username, credentials.realm
+            return self.request("INVITE", user, realm, headers, uri=uri)
+
+        first = self.exchange(request(to))
+        if first.status != 407:
+            return first
+        answer = digest_authorization(credentials, first.challenge, method="INVITE", uri=uri)
+        return self.exchange(request({**to, "Proxy-Authorization": answer}))
 
     def exchange(self, request: bytes) -> Exchange:
         """Send bytes as they are and wait for a final response."""
