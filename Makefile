@@ -6,6 +6,7 @@
 #   SIP_PORT     SIP over UDP and TCP (5060)
 #   SIP_ADDRESS  the address for SIP (127.0.0.1)
 #   SIP_REALM    the realm, chosen at the first start (talkytime.test)
+#   KAMAILIO_DIGEST_ALGORITHM  MD5 or SHA-256 (MD5)
 #   PYTEST_ARGS, BENCH_ARGS  passed on
 
 VAR_DIR ?= var

@@ -1,5 +1,6 @@
 """Kamailio's JSON-RPC over HTTP: one class, one method a command used."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,19 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from provisioner.attempt import Attempt
 from provisioner.errors import NodeUnavailable, RpcFailed
 
 TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
-_MISSING = ("not found", "not found in location table", "has no contacts")
+ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
+_MISSING = (
+    "not found",
+    "not found in location table",
+    "has no contacts",
+    "Key name doesn't exist in htable.",
+    "No such htable",  # the node has an older configuration
+)
 NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 
@@ -114,6 +123,19 @@ class KamailioNode:
         for domain in self.call("ul.dump", "brief")["Domains"]:
             for aor in domain["Domain"]["AoRs"]:
                 yield aor["AoR"]
+
+    def attempts(self, username: str) -> list[Attempt]:
+        """Return the last attempts of a username that the node has refused (htable.get).
+
+        A mistake and a refusal at the most; none where another's are in its place.
+        """
+        name = hashlib.md5(username.encode(), usedforsecurity=False).hexdigest()[:4]
+        answers = [self._call_unless_missing("htable.get", table, name) for table in ATTEMPTS]
+        try:
+            found = [Attempt.parse(answer["item"]["value"]) for answer in answers if answer]
+        except ValueError:
+            raise RpcFailed("htable.get", 0, "the entry cannot be read") from None
+        return [attempt for attempt in found if attempt.username == username]
 
     def reload_allowlists(self) -> None:
         """Load the address table again (permissions.addressReload)."""

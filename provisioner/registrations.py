@@ -1,12 +1,16 @@
 """Reads an account's bindings from the nodes, which alone know them as they are now."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from provisioner import sync_store
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, KamailioNode
-from provisioner.model import Account
+from provisioner.model import Account, Node
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,22 @@ def aor_of(username: str, realm: str) -> str:
 def read(connection: Connection, account: Account, rpc_token: str) -> Registrations:
     """Ask every node for an account's bindings."""
     nodes = sync_store.nodes(connection)
-    found = Registrations([], [])
+    aor = aor_of(account.username, account.realm)
+    answers, unavailable = ask(nodes, rpc_token, lambda kamailio: kamailio.bindings(aor))
+    return Registrations([(name, one) for name, found in answers for one in found], unavailable)
+
+
+def ask(
+    nodes: Sequence[Node], rpc_token: str, question: Callable[[KamailioNode], T]
+) -> tuple[list[tuple[str, T]], list[str]]:
+    """Ask nodes something; return each one's name and answer, and the names of those without."""
+    answers, unavailable = [], []
     for node in nodes:
         kamailio = KamailioNode(node.rpc_url, rpc_token)
         try:
-            bindings = kamailio.bindings(aor_of(account.username, account.realm))
-            found.bindings.extend((node.name, binding) for binding in bindings)
+            answers.append((node.name, question(kamailio)))
         except (NodeUnavailable, RpcFailed):
-            found.unavailable_nodes.append(node.name)
+            unavailable.append(node.name)
         finally:
             kamailio.close()
-    return found
+    return answers, unavailable

@@ -2,7 +2,8 @@
 
 It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
 that holds the node's lock, and one RPC connection; another thread compares Kamailio's tables.
-Several workers may run, for a node has one at a time.
+Another puts changes of credentials in force when they are due. Several workers may run, for a node
+has one at a time.
 """
 
 import logging
@@ -12,7 +13,7 @@ from functools import partial
 
 import psycopg
 
-from provisioner import comparison, db, sync_store, tenancy_store
+from provisioner import comparison, db, rotation, sync_store, tenancy_store
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
@@ -46,6 +47,7 @@ class Worker:
         """Work until stopped."""
         log.info("worker started")
         self._start("comparison", self._compare_tables)
+        self._start("credentials", self._change_credentials)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -109,6 +111,18 @@ class Worker:
             wake.clear()
             sync.step()
             wake.wait(sync.seconds_to_next_step(PULSE))
+
+    def _change_credentials(self) -> None:
+        """Put what was scheduled in force, to the moment."""
+        url, wake = self._settings.database_url, self._wakes["credentials"]
+        with (
+            db.connect(url, autocommit=True, name="provisioner credentials") as connection,
+            db.translated_errors(),
+        ):
+            while not self._stopping.is_set():
+                wake.clear()
+                seconds = rotation.apply_due(connection)
+                wake.wait(PULSE if seconds is None else min(seconds, PULSE))
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""

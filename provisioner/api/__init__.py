@@ -6,7 +6,9 @@ from provisioner.api import (
     account_parts,
     audit,
     context,
+    credentials,
     description,
+    diagnosis,
     health,
     networks,
     nodes,
@@ -22,6 +24,8 @@ from provisioner.settings import Settings
 RESOURCES = (
     sip_accounts.resource,
     account_parts.resource,
+    credentials.resource,
+    diagnosis.resource,
     numbers.resource,
     networks.resource,
     tenancy.customers_resource,

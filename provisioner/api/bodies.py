@@ -1,5 +1,6 @@
 """What requests may contain, field by field: bodies of JSON, and queries."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
@@ -93,6 +94,22 @@ class NoFields(Body):
     """An action that takes no fields: no body at all, or an empty object."""
 
     model_config = _example()
+
+
+class ChangeAction(StrEnum):
+    """What becomes of credentials."""
+
+    ROTATE = "rotate"
+    EXPIRE = "expire"
+
+
+class CredentialChangeBody(Body):
+    """What becomes of the password, and when: in the future, at most a year ahead."""
+
+    model_config = _example(action="expire", due_at="2026-12-31T18:00:00Z")
+
+    action: ChangeAction
+    due_at: Moment
 
 
 class CallerIdRuleBody(Body):

@@ -78,6 +78,16 @@ _ACCOUNT = {
 }
 
 
+CREDENTIALS_EXAMPLE = {
+    "username": "390612345678",
+    "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
+    "realm": "talkytime.test",
+    "server": "192.0.2.10",
+    "port": 5060,
+    "transports": ["udp", "tcp"],
+}
+
+
 class NumberView(Versioned):
     """A telephone number; `account_id` is the account that uses it."""
 
@@ -151,20 +161,25 @@ class CredentialsView(View):
     port: int
     transports: list[str]
 
+    @classmethod
+    def of(cls, secret: Secret, settings: Settings) -> Self:
+        """Show what a device is told."""
+        return cls(
+            username=secret.username,
+            password=secret.password,
+            realm=secret.realm,
+            server=settings.sip_address,
+            port=settings.sip_port,
+            transports=list(settings.sip_transports),
+        )
+
 
 class SecretView(AccountView):
     """An account with its new credentials, the only time that they can be seen."""
 
     model_config = example(
         **_ACCOUNT,
-        credentials={
-            "username": "390612345678",
-            "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
-            "realm": "talkytime.test",
-            "server": "192.0.2.10",
-            "port": 5060,
-            "transports": ["udp", "tcp"],
-        },
+        credentials=CREDENTIALS_EXAMPLE,
     )
     SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
 
@@ -173,14 +188,7 @@ class SecretView(AccountView):
     @classmethod
     def with_secret(cls, account: Account, secret: Secret, settings: Settings) -> Self:
         """Show one."""
-        credentials = CredentialsView(
-            username=secret.username,
-            password=secret.password,
-            realm=secret.realm,
-            server=settings.sip_address,
-            port=settings.sip_port,
-            transports=list(settings.sip_transports),
-        )
+        credentials = CredentialsView.of(secret, settings)
         return cls(**_account_fields(account), credentials=credentials)
 
 

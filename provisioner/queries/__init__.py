@@ -9,5 +9,6 @@ _FOLDER = Path(__file__).parent
 ACCOUNTS = Queries(_FOLDER / "accounts.sql")
 JOURNAL = Queries(_FOLDER / "journal.sql")
 NETWORKS = Queries(_FOLDER / "networks.sql")
+ROTATION = Queries(_FOLDER / "rotation.sql")
 SYNC = Queries(_FOLDER / "sync.sql")
 TENANCY = Queries(_FOLDER / "tenancy.sql")

@@ -24,6 +24,7 @@ def read_options(environ: Mapping[str, str]) -> Options:
     Raises:
         StackError: a value cannot be used; names the variable and the rule.
     """
+    _check_digest_algorithm(environ)
     return Options(
         directory=Path(environ.get("VAR_DIR") or "var"),
         http_port=_port(environ, "HTTP_PORT", 8080),
@@ -37,6 +38,13 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
         raise StackError(f'{name} must be a port number from 1 to 65535, not "{text}".')
     return int(text)
+
+
+def _check_digest_algorithm(environ: Mapping[str, str]) -> None:
+    """Refuse what Kamailio would refuse; it reads the variable itself."""
+    text = environ.get("KAMAILIO_DIGEST_ALGORITHM") or "MD5"
+    if text not in ("MD5", "SHA-256"):
+        raise StackError(f'KAMAILIO_DIGEST_ALGORITHM must be MD5 or SHA-256, not "{text}".')
 
 
 def _address(environ: Mapping[str, str], name: str, default: str) -> str:

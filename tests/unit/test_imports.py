@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "access", "sources", "model", "tenancy", "calling", "credentials"],
+    ["settings", "errors", "access", "sources", "attempt"],
+    ["model", "tenancy", "calling", "credentials"],
     ["fields", "reconcile"],
     ["db", "queries"],
     ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
@@ -17,7 +18,8 @@ LAYERS = [
     ["projects", "users"],
     ["numbers", "networks"],
     ["registrations", "accounts", "comparison"],
-    ["caller_id", "transfers"],
+    ["caller_id", "transfers", "rotation", "diagnosis"],
+    ["diagnosis_facts"],
     ["node_sync"],
     ["worker"],
     ["api"],
@@ -29,6 +31,8 @@ LAYERS = [
 PURE = [
     "model",
     "sources",
+    "attempt",
+    "diagnosis",
     "access",
     "tenancy",
     "calling",

@@ -22,6 +22,7 @@ def test_everything_has_a_default(environ: dict[str, str]) -> None:
         ("SIP_ADDRESS", "localhost"),
         ("SIP_ADDRESS", "0.0.0.0"),
         ("SIP_ADDRESS", "224.0.0.1"),
+        ("KAMAILIO_DIGEST_ALGORITHM", "sha256"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
