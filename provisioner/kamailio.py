@@ -133,7 +133,7 @@ class KamailioNode:
         answers = [self._call_unless_missing("htable.get", table, name) for table in ATTEMPTS]
         try:
             found = [Attempt.parse(answer["item"]["value"]) for answer in answers if answer]
-        except ValueError:
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise RpcFailed("htable.get", 0, "the entry cannot be read") from None
         return [attempt for attempt in found if attempt.username == username]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.kamailio import KamailioNode
 from provisioner.stack.stack import Stack
 from tests.sip.clients import Baresip, Credentials, Sipp
 from tests.system import Line, System, eventually
@@ -96,6 +97,19 @@ def test_a_cancelled_rotation_leaves_the_phone_where_it_is(system: System, line:
     assert line.bindings()
     assert status(system, line.credentials) == 200
     assert status(system, new) == 401
+
+
+@pytest.mark.native  # adds a binding by hand
+def test_an_account_without_credentials_keeps_no_binding(
+    system: System, stack: Stack, line: Line
+) -> None:
+    line.api.post(f"{line.path}/credentials/expire", wait=10).expect(200)
+    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    aor = f"{line.credentials.username}@{system.realm}"
+    node.call("ul.add", "location", aor, "sip:x@127.0.20.9:5060", 300, 1.0, "", 0, 0, 0)
+    node.close()
+    assert line.bindings()
+    eventually(lambda: line.bindings() == [])
 
 
 @pytest.mark.native  # stops the worker
