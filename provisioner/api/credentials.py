@@ -23,14 +23,14 @@ class CredentialChangeView(View):
 
     model_config = example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
 
-    action: str
+    action: ChangeAction
     due_at: Time
     created_at: Time
 
     @classmethod
     def of(cls, change: ScheduledChange) -> Self:
         """Show one."""
-        action = "expire" if change.expires else "rotate"
+        action = ChangeAction.EXPIRE if change.expires else ChangeAction.ROTATE
         return cls(action=action, due_at=change.due_at, created_at=change.created_at)
 
 
