@@ -1,5 +1,7 @@
 """`…/credential-change` and `…/credentials/expire`: passwords that end."""
 
+from typing import Any, ClassVar, Self
+
 from provisioner import rotation
 from provisioner.access import Permission
 from provisioner.api.bodies import ChangeAction, CredentialChangeBody
@@ -7,9 +9,52 @@ from provisioner.api.context import services
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
 from provisioner.api.sip_accounts import ONE, current, settle
-from provisioner.api.views import AccountView, CredentialChangeView, NewCredentialChangeView
+from provisioner.api.view import EXAMPLE_TIME, Time, View, example
+from provisioner.api.views import CREDENTIALS_EXAMPLE, AccountView, CredentialsView
+from provisioner.credentials import Secret
+from provisioner.rotation import ScheduledChange
+from provisioner.settings import Settings
 
 resource = Resource("Credentials", "/sip-accounts" + ONE)
+
+
+class CredentialChangeView(View):
+    """What becomes of an account's password, and when: `rotate` or `expire`."""
+
+    model_config = example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
+
+    action: ChangeAction
+    due_at: Time
+    created_at: Time
+
+    @classmethod
+    def of(cls, change: ScheduledChange) -> Self:
+        """Show one."""
+        action = ChangeAction.EXPIRE if change.expires else ChangeAction.ROTATE
+        return cls(action=action, due_at=change.due_at, created_at=change.created_at)
+
+
+class NewCredentialChangeView(CredentialChangeView):
+    """A change with the credentials that hold from then on, the only time that they can be seen;
+    null where the present ones expire.
+    """
+
+    model_config = example(
+        action="rotate",
+        due_at=EXAMPLE_TIME,
+        created_at=EXAMPLE_TIME,
+        credentials=CREDENTIALS_EXAMPLE,
+    )
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
+
+    credentials: CredentialsView | None = None
+
+    @classmethod
+    def with_secret(cls, change: ScheduledChange, secret: Secret, settings: Settings) -> Self:
+        """Show one."""
+        shown_now = cls.of(change)
+        shown_now.credentials = CredentialsView.of(secret, settings)
+        return shown_now
 
 
 @resource.post("/credential-change", Permission.ACCOUNTS_OPERATE, status=201)

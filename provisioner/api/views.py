@@ -7,7 +7,6 @@ from pydantic import Field
 from provisioner.api.view import EXAMPLE_TIME, Page, Time, Versioned, View, example
 from provisioner.calling import CallerIdRule, CallTransfer, Transfer
 from provisioner.credentials import Secret
-from provisioner.diagnosis import Diagnosis, Verdict
 from provisioner.kamailio import Binding, shown
 from provisioner.model import (
     Account,
@@ -20,7 +19,6 @@ from provisioner.model import (
     Tariff,
     TariffChange,
 )
-from provisioner.rotation import ScheduledChange
 from provisioner.settings import Settings
 
 
@@ -80,7 +78,7 @@ _ACCOUNT = {
 }
 
 
-_CREDENTIALS = {
+CREDENTIALS_EXAMPLE = {
     "username": "390612345678",
     "password": "kJ8mQ2vXc7RtYw4nHs9bLpD",
     "realm": "talkytime.test",
@@ -181,7 +179,7 @@ class SecretView(AccountView):
 
     model_config = example(
         **_ACCOUNT,
-        credentials=_CREDENTIALS,
+        credentials=CREDENTIALS_EXAMPLE,
     )
     SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
 
@@ -192,78 +190,6 @@ class SecretView(AccountView):
         """Show one."""
         credentials = CredentialsView.of(secret, settings)
         return cls(**_account_fields(account), credentials=credentials)
-
-
-class CredentialChangeView(View):
-    """What becomes of an account's password, and when: `rotate` or `expire`."""
-
-    model_config = example(action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME)
-
-    action: str
-    due_at: Time
-    created_at: Time
-
-    @classmethod
-    def of(cls, change: ScheduledChange) -> Self:
-        """Show one."""
-        action = "expire" if change.expires else "rotate"
-        return cls(action=action, due_at=change.due_at, created_at=change.created_at)
-
-
-class NewCredentialChangeView(CredentialChangeView):
-    """A change with the credentials that hold from then on, the only time that they can be seen;
-    null where the present ones expire.
-    """
-
-    model_config = example(
-        action="rotate", due_at=EXAMPLE_TIME, created_at=EXAMPLE_TIME, credentials=_CREDENTIALS
-    )
-    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"credentials": {"password"}}
-
-    credentials: CredentialsView | None = None
-
-    @classmethod
-    def with_secret(cls, change: ScheduledChange, secret: Secret, settings: Settings) -> Self:
-        """Show one."""
-        shown_now = cls.of(change)
-        shown_now.credentials = CredentialsView.of(secret, settings)
-        return shown_now
-
-
-class FindingView(View):
-    """One thing that was looked at; `ok` is false where it stands in the way."""
-
-    code: str
-    ok: bool
-    detail: str
-
-
-class DiagnosisView(View):
-    """Why a device cannot register, or that nothing known stands in its way."""
-
-    model_config = example(
-        can_register=False,
-        verdict="account_disabled",
-        detail="The account is disabled, so no device can register; enable it.",
-        findings=[
-            {
-                "code": "account_disabled",
-                "ok": False,
-                "detail": "The account is disabled, so no device can register; enable it.",
-            },
-            {"code": "not_registered", "ok": True, "detail": "No device is registered."},
-        ],
-    )
-
-    can_register: bool
-    verdict: Verdict
-    detail: str
-    findings: list[FindingView]
-
-    @classmethod
-    def of(cls, diagnosis: Diagnosis) -> Self:
-        """Show one."""
-        return cls.model_validate(diagnosis)
 
 
 class TariffView(View):
