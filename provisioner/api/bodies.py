@@ -241,7 +241,9 @@ class PageQuery(NoQuery):
     """A page of a list."""
 
     limit: Limit = LIMIT_DEFAULT
-    cursor: Annotated[str, Field(max_length=1000)] = ""
+    cursor: Annotated[
+        str, Field(max_length=1000, json_schema_extra={"pattern": "^[A-Za-z0-9_=-]*$"})
+    ] = ""
 
     def filters(self) -> dict[str, Any]:
         """Return what the list is filtered by: all that is neither page nor order."""

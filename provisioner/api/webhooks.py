@@ -4,7 +4,10 @@ from provisioner import listings, webhook_store
 from provisioner.access import Permission
 from provisioner.api import paging
 from provisioner.api.context import services
-from provisioner.api.hook_views import (
+from provisioner.api.resource import Resource
+from provisioner.api.serving import Call
+from provisioner.api.view import Page
+from provisioner.api.webhook_views import (
     DeliveriesQuery,
     DeliveryLogView,
     DeliveryView,
@@ -16,9 +19,6 @@ from provisioner.api.hook_views import (
     ReplayBody,
     ReplayView,
 )
-from provisioner.api.resource import Resource
-from provisioner.api.serving import Call
-from provisioner.api.view import Page
 from provisioner.hooks import endpoints
 from provisioner.hooks.addresses import AddressRefused
 from provisioner.hooks.endpoints import EndpointInactive, NewEndpoint

@@ -53,6 +53,12 @@ def test_a_database_that_is_away_is_said_in_one_sentence() -> None:
         "INSERT INTO kamailio.location (ruid) VALUES ('x')",
         "DELETE FROM provisioner.repairs",
         "UPDATE provisioner.migrations SET content = ''",
+        "UPDATE provisioner.incoming_events SET data = '{}'",
+        "DELETE FROM provisioner.incoming_events",
+        "DELETE FROM provisioner.hook_subjects",
+        "UPDATE provisioner.hook_source_keys SET sealed = ''",
+        "UPDATE provisioner.outgoing_events SET data = '{}'",
+        "UPDATE provisioner.webhook_attempts SET error = ''",
     ],
 )
 def test_the_service_cannot(settings: Settings, stack: Stack, statement: str) -> None:
