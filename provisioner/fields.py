@@ -20,6 +20,7 @@ from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
 BIGINT_MAX = 2**63 - 1
+YEARS = range(2000, 9000)  # that a time can be in; PostgreSQL and Python agree on all of them
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -63,9 +64,13 @@ def _email(value: str) -> str:
 
 def _rfc_3339(value: object) -> object:
     """Let a `datetime` of our own pass, and a text that is one."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+    if isinstance(value, datetime):
         return value
-    raise ValueError("must be a time in RFC 3339 format, like 2026-01-31T12:00:00Z")
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a time in RFC 3339 format, like 2026-01-31T12:00:00Z")
+    if int(value[:4]) not in YEARS:
+        raise ValueError(f"must be in the years {YEARS.start} to {YEARS.stop - 1}")
+    return value
 
 
 def _cidr(value: str) -> str:

@@ -60,6 +60,6 @@ def _position(listing: Listing, order: Order, text: str, cursor: str) -> Positio
 
 def _following(position: list[str | int]) -> str:
     arguments = request.args.to_dict()
-    encoded = json.dumps(position, separators=(",", ":")).encode()
+    encoded = json.dumps(position, separators=(",", ":"), ensure_ascii=False).encode()
     arguments["cursor"] = urlsafe_b64encode(encoded).decode()
     return f"{request.path}?{urlencode(arguments)}"

@@ -5,14 +5,11 @@ brings fields may not, because a field that nobody knows would be lost.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -23,28 +20,23 @@ from pydantic import (
 )
 
 from provisioner.errors import InvalidInput
-from provisioner.fields import BIGINT_MAX, Channels, E164Number, ExternalId, Id, Name
+from provisioner.fields import (
+    BIGINT_MAX,
+    Channels,
+    E164Number,
+    ExternalId,
+    Id,
+    Moment,
+    Name,
+    OwnNetworks,
+)
 from provisioner.hooks.incoming import Incoming
 from provisioner.model import NumberState, Tariff
-
-YEARS = range(2000, 9000)  # of an event's time
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
 
 PING = "ping"
 
 
-def _is_time(value: object) -> object:
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("must be a time with a time zone, like 2026-01-31T12:00:00Z")
-    if int(value[:4]) not in YEARS:
-        raise ValueError(f"must be in the years {YEARS.start} to {YEARS.stop - 1}")
-    return value
-
-
 Version = Annotated[StrictInt, Field(ge=0, le=BIGINT_MAX)]
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_is_time)]
 
 
 class _Data(BaseModel):
@@ -76,6 +68,7 @@ class AccountCreated(_Data):
     voice_channels: Channels
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
+    allowed_networks: OwnNetworks = None
     project_id: Id | None = None
 
 
@@ -88,6 +81,7 @@ class AccountUpdated(AccountNamed):
     voice_channels: Channels = 1
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
+    allowed_networks: OwnNetworks = None
 
 
 class NumberNamed(_Data):
@@ -135,7 +129,7 @@ DATA: Mapping[str, type[_Data]] = {
 }
 
 _ENVELOPES = {
-    kind: create_model(kind, type=(StrictStr, ...), timestamp=(Timestamp, ...), data=(data, ...))
+    kind: create_model(kind, type=(StrictStr, ...), timestamp=(Moment, ...), data=(data, ...))
     for kind, data in DATA.items()
 }
 

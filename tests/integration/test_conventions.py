@@ -279,6 +279,13 @@ def test_an_additional_number_finds_its_account(client: Client, three: list[str]
     assert names_of(found) == ["Alpha"]
 
 
+def test_a_cursor_carries_the_longest_name(client: Client) -> None:
+    names = ["\U0001f4de" * 119 + last for last in ("a", "b")]
+    for i, name in enumerate(names):
+        client.new_account(f"+39061234567{i}", name=name)
+    assert pages(client, "/sip-accounts?sort=name&limit=1") == names
+
+
 def test_a_cursor_belongs_to_its_order(client: Client, three: list[str]) -> None:
     following = client("GET", "/sip-accounts?sort=name&limit=1").json["next"]
     wrong = following.removeprefix("/api/v1").replace("sort=name", "sort=id")
