@@ -1,0 +1,75 @@
+"""`provisioner sync`, `nodes`, `forget-node`: Kamailio's side."""
+
+from provisioner import comparison, db, sync_store
+from provisioner.api.views import NodeView
+from provisioner.cli.exits import Exit
+from provisioner.cli.parsing import Commands
+from provisioner.cli.session import Session
+from provisioner.db import Connection
+from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
+from provisioner.kamailio import KamailioNode
+from provisioner.model import Node
+from provisioner.reconcile import Limits, Repair
+
+COLUMNS = ("name", "state", "converged", "pending", "last_seen_at", "last_compared_at")
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare the commands."""
+    sync = commands.add(
+        "sync", _sync, "Compare Kamailio with the accounts, and print what differs.", json=False
+    )
+    sync.add_argument("--apply", action="store_true", help="put right what differs")
+    sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
+    commands.add("nodes", _nodes, "List the Kamailio nodes as their worker last saw them.")
+    forget = commands.add(
+        "forget-node", _forget_node, "Stop waiting for a Kamailio node that is gone.", json=False
+    )
+    forget.add_argument("name")
+
+
+def _sync(session: Session) -> Exit:
+    """Print the plan; with --apply, do it."""
+    settings, options, say = session.settings, session.options, session.output.say
+    limits = None if options.force else Limits(settings.delete_share, settings.delete_floor)
+    url = settings.database_url
+    with db.translated_errors(), db.connect(url, autocommit=True) as connection:
+        plan, present = comparison.plan_tables(connection)
+        unasked = 0
+        for node in sync_store.nodes(connection):
+            try:
+                plan += _plan_node(connection, node, settings.rpc_token)
+            except (NodeUnavailable, RpcFailed) as error:
+                say(f"{node.name}: {error.detail}")
+                unasked += 1
+        for one in plan:
+            say(one)
+        if options.apply:
+            say(f"{len(comparison.repair(connection, plan, present, limits))} repaired")
+        elif plan:
+            say(f"{len(plan)} to repair; run again with --apply")
+        else:
+            say("nothing to repair")
+    return Exit.FAILED if unasked else Exit.DONE
+
+
+def _plan_node(connection: Connection, node: Node, rpc_token: str) -> list[Repair]:
+    kamailio = KamailioNode(node.rpc_url, rpc_token)
+    try:
+        return comparison.plan_node(connection, node, kamailio)
+    finally:
+        kamailio.close()
+
+
+def _nodes(session: Session) -> Exit:
+    with session.transaction() as connection:
+        found = sync_store.nodes(connection)
+    session.output.many([NodeView.of(node) for node in found], COLUMNS, more=False)
+    return Exit.DONE
+
+
+def _forget_node(session: Session) -> Exit:
+    with session.transaction() as connection:
+        if not sync_store.delete_node(connection, session.options.name):
+            raise NotFound(f"There is no node named {session.options.name}.")
+    return Exit.DONE

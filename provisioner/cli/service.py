@@ -1,0 +1,86 @@
+"""`provisioner serve`, `worker`, `migrate`, `init-token`: what the service itself runs."""
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+from provisioner import tenancy_store
+from provisioner.access import Role
+from provisioner.cli.exits import Exit
+from provisioner.cli.parsing import Commands
+from provisioner.cli.session import Session
+from provisioner.credentials import token_digest
+from provisioner.db import Connection
+from provisioner.migrate import migrate
+from provisioner.server import serve
+from provisioner.users import NewToken, create_token
+from provisioner.worker import Worker
+
+
+def add_commands(commands: Commands) -> None:
+    """Declare the commands."""
+    commands.add("serve", _serve, "Serve the HTTP API.", json=False)
+    commands.add("worker", _work, "Keep Kamailio in step with the accounts.", json=False)
+    commands.add("migrate", _migrate, "Bring the database up to date.", json=False)
+    token = commands.add(
+        "init-token", _init_token, "Write the Admin's API token, if it is not there.", json=False
+    )
+    token.add_argument("--file", type=Path, required=True, help="where it goes, mode 0600")
+
+
+def _log() -> None:
+    """Tell what happens; the other commands say what they do themselves."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+def _serve(session: Session) -> Exit:
+    _log()
+    serve(session.settings)
+    return Exit.DONE
+
+
+def _work(session: Session) -> Exit:
+    """Work until a signal asks to stop; the work is done by another thread, which it interrupts."""
+    _log()
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    worker = Worker(session.settings)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while thread.is_alive():
+        if signal.sigtimedwait(signals, 1.0):
+            worker.stop()
+            thread.join()
+    return Exit.DONE
+
+
+def _migrate(session: Session) -> Exit:
+    _log()
+    applied = migrate(session.settings)
+    done = f"applied {', '.join(applied)}" if applied else "the database is up to date"
+    session.output.say(done)
+    return Exit.DONE
+
+
+def _init_token(session: Session) -> Exit:
+    """Keep a token that still works, so that a second start changes nothing."""
+    path: Path = session.options.file
+    with session.transaction() as connection:
+        if path.exists() and _is_valid(connection, path.read_text(encoding="utf-8").strip()):
+            return Exit.DONE
+        _, token = create_token(connection, session.actor, NewToken("Admin", Role.ADMIN))
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+    return Exit.DONE
+
+
+def _is_valid(connection: Connection, token: str) -> bool:
+    return bool(token) and tenancy_store.token(connection, token_digest(token)) is not None
