@@ -88,3 +88,10 @@ AUDIT_EVENTS = Listing(
         "until": "at < %(until)s",
     },
 )
+
+IMPORTS = Listing(
+    source="imports",
+    key="id",
+    columns={"id": int},
+    filters={"kind": "kind = %(kind)s", "status": "status = %(status)s"},
+)

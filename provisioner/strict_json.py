@@ -1,22 +1,19 @@
-"""JSON as requests and files must write it (RFC 8259): no duplicate keys, no NaN, no surprises."""
+"""JSON as requests and files must write it (RFC 8259): no key twice in an object, no NaN."""
 
 import json
 from typing import Any
 
 
-def parse_object(data: str | bytes) -> dict[str, Any]:
-    """Read one JSON object.
+def parse(data: str | bytes) -> Any:
+    """Read a JSON value.
 
     Raises:
-        ValueError: it is something else; says what.
+        ValueError: it is none; says why.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        return json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError("it is another value")  # noqa: TRY004 - of the text, not of the argument
-    return value
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
 that holds the node's lock, and one RPC connection; another thread compares Kamailio's tables.
-Another puts changes of credentials in force when they are due. Several workers may run, for a node
-has one at a time.
+Another puts changes of credentials in force when they are due, and one runs imports. Several
+workers may run, for a node has one at a time.
 """
 
 import logging
@@ -14,6 +14,7 @@ from functools import partial
 import psycopg
 
 from provisioner import comparison, db, rotation, sync_store, tenancy_store
+from provisioner.bulk.runner import ImportRunner
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._interval = settings.sync_interval
+        self._imports = ImportRunner(settings)
         self._limits = Limits(settings.delete_share, settings.delete_floor)
         self._stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
@@ -41,6 +43,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to finish what it is doing and return from `run`."""
         self._stopping.set()
+        self._imports.stop()
         self._wake_all()
 
     def run(self) -> None:
@@ -48,6 +51,7 @@ class Worker:
         log.info("worker started")
         self._start("comparison", self._compare_tables)
         self._start("credentials", self._change_credentials)
+        self._start("imports", self._run_imports)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -123,6 +127,18 @@ class Worker:
                 wake.clear()
                 seconds = rotation.apply_due(connection)
                 wake.wait(PULSE if seconds is None else min(seconds, PULSE))
+
+    def _run_imports(self) -> None:
+        """Run the imports that wait, and those that other workers have left."""
+        url, wake = self._settings.database_url, self._wakes["imports"]
+        with (
+            db.connect(url, autocommit=True, name="provisioner imports") as connection,
+            db.translated_errors(),
+        ):
+            while not self._stopping.is_set():
+                wake.clear()
+                self._imports.step(connection)
+                wake.wait(PULSE)
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""

@@ -9,7 +9,9 @@ from provisioner.api import (
     credentials,
     description,
     diagnosis,
+    exports,
     health,
+    imports,
     networks,
     nodes,
     numbers,
@@ -34,6 +36,8 @@ RESOURCES = (
     users.tokens_resource,
     audit.resource,
     nodes.resource,
+    imports.resource,
+    exports.resource,
 )
 
 

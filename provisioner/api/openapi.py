@@ -121,6 +121,9 @@ def _operation(operation: Operation, refs: Refs) -> dict[str, Any]:
         "parameters": [*_path(operation), *_query(operation), *_headers(operation)],
         "responses": _responses(operation, refs),
     }
+    if operation.streams_in:
+        stream = {"schema": {"type": "string"}}
+        found["requestBody"] = {"required": True, "content": dict.fromkeys(operation.takes, stream)}
     if operation.body is not None:
         found["requestBody"] = _body(operation, refs)
     return found
@@ -241,7 +244,7 @@ def _success(operation: Operation, refs: Refs) -> dict[str, Any]:
     if operation.answer is None:
         return {"description": "done"}
     if not is_model(operation.answer):
-        return {"description": "a stream", "content": {"application/octet-stream": {}}}
+        return {"description": "a stream", "content": {one: {} for one in operation.gives}}
     content = _content(operation.answer, refs)
     return {"description": "done", "content": {"application/json": content}}
 

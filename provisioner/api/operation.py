@@ -24,6 +24,7 @@ class Operation:
 
     `guard` reads the object that the operation changes, locked, as it is shown: for `If-Match`.
     `answer` is the model of the answer, or None where it has no body.
+    `takes` and `gives` are the media types of streams.
     """
 
     tag: str
@@ -34,6 +35,8 @@ class Operation:
     status: int
     errors: tuple[type[ProvisionerError], ...]
     guard: Callable[..., Any] | None
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

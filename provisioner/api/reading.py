@@ -1,11 +1,11 @@
 """Reads what a request contains: a JSON object and query parameters, by their models."""
 
-import json
 from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
 
+from provisioner import strict_json
 from provisioner.api.bodies import NoFields
 from provisioner.api.problems import MalformedBody, ParametersInvalid, UnsupportedMediaType
 
@@ -61,20 +61,9 @@ def json_object(data: bytes) -> dict[str, Any]:
         MalformedBody: it is something else.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = strict_json.parse(data)
+    except ValueError as error:
         raise MalformedBody(f"The body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise MalformedBody()
     return value
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return result
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

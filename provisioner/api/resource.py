@@ -33,6 +33,8 @@ class Resource:
         status: int = 200,
         errors: Errors = (),
         guard: Callable[..., Any] | None = None,
+        takes: Sequence[str] = (),
+        gives: Sequence[str] = (),
     ) -> Callable[[Function], Function]:
         """Make a function the view of an operation."""
 
@@ -46,6 +48,8 @@ class Resource:
                 status,
                 tuple(errors),
                 guard,
+                tuple(takes),
+                tuple(gives),
             )
             self.operations.append(one)
             self.blueprint.add_url_rule(

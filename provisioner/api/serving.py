@@ -12,11 +12,13 @@ from provisioner.access import Actor, Permission
 from provisioner.api import idempotency, preconditions, reading, throttling
 from provisioner.api.context import database
 from provisioner.api.operation import Operation
-from provisioner.api.problems import Unauthorized
+from provisioner.api.problems import Unauthorized, UnsupportedMediaType
 from provisioner.api.view import Versioned, View
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
 from provisioner.errors import Forbidden
+
+STREAM_MAX = 512 * 1024 * 1024  # bytes of a body that is read as a stream
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Afterwards = Callable[[Response], Response]
@@ -84,6 +86,9 @@ def _given(operation: Operation) -> dict[str, Any]:
     """Read the body and the query that the view asks for; refuse those that it does not."""
     given: dict[str, Any] = {"query": reading.query(operation.query)}
     if operation.streams_in:
+        if request.mimetype not in operation.takes:
+            raise UnsupportedMediaType(f"Send the body as {' or '.join(operation.takes)}.")
+        request.max_content_length = STREAM_MAX
         given["stream"] = request.stream
     elif operation.body is not None:
         given["body"] = reading.body(operation.body)

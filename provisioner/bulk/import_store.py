@@ -56,12 +56,6 @@ def lock(connection: Connection, actor: Actor, import_id: int) -> Import | None:
     return Import.from_row(row) if row else None
 
 
-def latest(connection: Connection, actor: Actor, before: int | None, limit: int) -> list[Import]:
-    """List the imports that the actor sees with an id below `before`, the latest first."""
-    found = rows(connection, IMPORTS["imports"], before=before, limit=limit, **actor.scope)
-    return [Import.from_row(row) for row in found]
-
-
 def faults(connection: Connection, import_id: int) -> list[Fault]:
     """List what is wrong with an import's lines; the first 1,000."""
     return [Fault(**row) for row in rows(connection, IMPORTS["errors"], import_id=import_id)]

@@ -9,14 +9,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner import strict_json
 from provisioner.bulk.lines import LINE_MAX, ByteLines, numbered_lines
 from provisioner.bulk.model import Fault, Format
-from provisioner.strict_json import parse_object
 
 SHOWN_MAX = 64  # characters that a fault repeats of a file's own words
 
 TOO_LONG = f"must not be longer than {LINE_MAX // 1024} KiB"
 NOT_UTF8 = "must be UTF-8"
+NOT_AN_OBJECT = "must be one JSON object"
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,11 @@ def _read_ndjson(stream: ByteLines) -> Iterator[Record | Fault]:
             continue
         line, text = found
         try:
-            yield Record(line, parse_object(text))
+            value = strict_json.parse(text)
         except ValueError as error:
-            yield Fault(line, None, f"must be one JSON object: {shown(str(error))}")
+            yield Fault(line, None, f"{NOT_AN_OBJECT}: {shown(str(error))}")
+            continue
+        yield Record(line, value) if isinstance(value, dict) else Fault(line, None, NOT_AN_OBJECT)
 
 
 def _read_csv(stream: ByteLines, columns: Columns) -> Iterator[Record | Fault]:

@@ -7,6 +7,9 @@ from provisioner.db import Queries
 _FOLDER = Path(__file__).parent
 
 ACCOUNTS = Queries(_FOLDER / "accounts.sql")
+BULK = Queries(_FOLDER / "bulk.sql")
+EXPORTS = Queries(_FOLDER / "exports.sql")
+IMPORTS = Queries(_FOLDER / "imports.sql")
 JOURNAL = Queries(_FOLDER / "journal.sql")
 NETWORKS = Queries(_FOLDER / "networks.sql")
 ROTATION = Queries(_FOLDER / "rotation.sql")

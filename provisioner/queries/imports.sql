@@ -16,12 +16,6 @@ SELECT * FROM provisioner.imports
    AND {scope}
    FOR NO KEY UPDATE;
 
--- name: imports
-SELECT * FROM provisioner.imports
- WHERE (%(before)s::bigint IS NULL OR id < %(before)s) AND {scope}
- ORDER BY id DESC
- LIMIT %(limit)s;
-
 -- name: errors
 SELECT line, field, detail FROM provisioner.import_errors
  WHERE import_id = %(import_id)s

@@ -54,6 +54,12 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
         role: operator.create("/tokens", name=f"{name} {role}", role=role, **place)["token"]
         for role in Role
     }
+    started = operator.bearing(made[Role.ADMIN]["token"]).send(
+        "POST",
+        f"/imports?kind=accounts&credentials=none&project={project['id']}",
+        {"Authorization": f"Bearer {made[Role.ADMIN]['token']}", "Content-Type": "text/csv"},
+        data="name,main_number,voice_channels\n",
+    )
     return Tenant(
         customer=customer["id"],
         project=project["id"],
@@ -65,6 +71,7 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
             "project_id": project["id"],
             "user_id": user["id"],
             "token_id": made[Role.ADMIN]["id"],
+            "import_id": started.json["id"],
             "name": "cloudfire",
         },
         words=[name, *numbers, *(number[1:] for number in numbers)],
@@ -82,6 +89,7 @@ NOTHING = {
     "project_id": 999_999_999,
     "user_id": 999_999_999,
     "token_id": 999_999_999,
+    "import_id": 999_999_999,
     "name": "nothing",
 }
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 LAYERS = [
     ["settings", "errors", "access", "sources", "attempt"],
     ["model", "tenancy", "calling", "credentials"],
-    ["fields", "reconcile"],
+    ["fields", "reconcile", "strict_json"],
     ["db", "queries"],
     ["store", "tenancy_store", "sync_store", "listing", "journal", "kamailio", "migrate"],
     ["listings", "loops"],
@@ -20,7 +20,7 @@ LAYERS = [
     ["registrations", "accounts", "comparison"],
     ["caller_id", "transfers", "rotation", "diagnosis"],
     ["diagnosis_facts"],
-    ["node_sync"],
+    ["bulk", "node_sync"],
     ["worker"],
     ["api"],
     ["app"],
@@ -39,6 +39,7 @@ PURE = [
     "credentials",
     "fields",
     "reconcile",
+    "strict_json",
     "errors",
 ]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
