@@ -217,7 +217,7 @@ SELECT %(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, 'accou
            'name', account.name, 'main_number', account.main_number,
            'voice_channels', account.voice_channels, 'tariff', account.tariff,
            'cloudfire_only', account.cloudfire_only,
-           'allowed_networks', account.allowed_networks::text[], 'state', account.state)
+           'allowed_networks', nullif(account.allowed_networks, '{}')::text[], 'state', account.state)
   FROM provisioner.import_rows AS lines
   JOIN provisioner.sip_accounts AS account ON account.main_number = lines.number
  WHERE lines.import_id = %(import_id)s AND NOT lines.bad
