@@ -28,7 +28,7 @@ class Api:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self.headers = {"Authorization": f"Bearer {token}"}
 
     def get(self, path: str) -> Answer:
         """Read."""
@@ -54,7 +54,7 @@ class Api:
         self, method: str, path: str, body: Any = None, *, wait: float | None = None
     ) -> Answer:
         """Send one request; paths that do not start at the root are those of `/api/v1`."""
-        headers = dict(self._headers)
+        headers = dict(self.headers)
         if wait is not None:
             headers["Prefer"] = f"wait={wait:g}"
         data = None
