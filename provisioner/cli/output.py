@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from provisioner.api.views import View
+from provisioner.api.view import View
 from provisioner.errors import DeletionRefused, ProvisionerError
 
 WIDE = 10_000  # columns where there is no terminal to fit into

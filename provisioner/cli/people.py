@@ -5,7 +5,7 @@ import argparse
 from provisioner import listings, users
 from provisioner.access import Role
 from provisioner.api.bodies import TokenBody, UserBody, UserPatch
-from provisioner.api.views import NewTokenView, TokenView, UserView
+from provisioner.api.tenancy_views import NewTokenView, TokenView, UserView
 from provisioner.cli.exits import Exit
 from provisioner.cli.parsing import Commands, add_limit, add_project, given, positive
 from provisioner.cli.session import Session

@@ -10,7 +10,7 @@ from typing import Any
 
 from provisioner import accounts, db, listings
 from provisioner.access import Actor, Via, system_actor
-from provisioner.api.views import View
+from provisioner.api.view import View
 from provisioner.cli.exits import Exit
 from provisioner.cli.output import Output
 from provisioner.db import Connection
