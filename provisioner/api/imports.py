@@ -20,7 +20,7 @@ from provisioner.bulk.model import Fault, Format, Import, Kind, Mode, Status
 
 resource = Resource("Imports", "/imports")
 
-ONE = "/<int(max=9223372036854775807):import_id>"
+ONE = "/<id:import_id>"
 _RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 FORMATS = {"text/csv": Format.CSV, "application/x-ndjson": Format.NDJSON}
@@ -170,7 +170,7 @@ def fetch_import_credentials(call: Call, import_id: int) -> Response:
     return response
 
 
-@resource.delete(ONE, Permission.IMPORTS_MANAGE, errors=[ImportFinished])
-def cancel_import(call: Call, import_id: int) -> None:
-    """Cancel an import before it is applied."""
-    imports.cancel(call.connection, call.actor, import_id)
+@resource.post(ONE + "/cancel", Permission.IMPORTS_MANAGE, errors=[ImportFinished])
+def cancel_import(call: Call, import_id: int) -> ImportView:
+    """Cancel an import before it is applied; repeating it changes nothing."""
+    return ImportView.of(imports.cancel(call.connection, call.actor, import_id))

@@ -25,6 +25,11 @@ Every POST takes an `Idempotency-Key`; every change `Prefer: wait=N`; what has a
 
 _EXAMPLES: dict[str, Any] = {"number": "+390612345679", "name": "cloudfire"}
 
+_FILES = {
+    "text/csv": "number,state\n+390612345678,active\n",
+    "application/x-ndjson": '{"number": "+390612345678", "state": "active"}\n',
+}
+
 # Why any request can be refused.
 _ALWAYS = {
     "401": "the token is missing or wrong",
@@ -122,8 +127,7 @@ def _operation(operation: Operation, refs: Refs) -> dict[str, Any]:
         "responses": _responses(operation, refs),
     }
     if operation.streams_in:
-        stream = {"schema": {"type": "string"}}
-        found["requestBody"] = {"required": True, "content": dict.fromkeys(operation.takes, stream)}
+        found["requestBody"] = {"required": True, "content": _files(operation.takes)}
     if operation.body is not None:
         found["requestBody"] = _body(operation, refs)
     return found
@@ -244,9 +248,17 @@ def _success(operation: Operation, refs: Refs) -> dict[str, Any]:
     if operation.answer is None:
         return {"description": "done"}
     if not is_model(operation.answer):
-        return {"description": "a stream", "content": {one: {} for one in operation.gives}}
+        return {"description": "a stream", "content": _files(operation.gives)}
     content = _content(operation.answer, refs)
     return {"description": "done", "content": {"application/json": content}}
+
+
+def _files(types: Sequence[str]) -> dict[str, Any]:
+    """Describe files that are read or written as streams."""
+    schema = {"type": "string"}
+    return {
+        one: {"schema": schema, "example": _FILES[one]} if one in _FILES else {} for one in types
+    }
 
 
 def _problem(text: str) -> dict[str, Any]:
