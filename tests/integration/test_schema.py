@@ -52,6 +52,10 @@ def test_a_database_that_is_away_is_said_in_one_sentence() -> None:
         "UPDATE provisioner.installation SET realm = 'x'",
         "INSERT INTO kamailio.location (ruid) VALUES ('x')",
         "DELETE FROM provisioner.repairs",
+        "TRUNCATE provisioner.import_rows",
+        "ALTER TABLE provisioner.import_rows SET LOGGED",
+        "DELETE FROM provisioner.imports",
+        "UPDATE provisioner.import_credentials SET content = ''",
         "UPDATE provisioner.migrations SET content = ''",
     ],
 )
