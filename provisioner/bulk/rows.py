@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from provisioner.bulk.model import Fault, Format, Kind
 from provisioner.bulk.readers import Columns, Record, shown
 from provisioner.bulk.spreadsheet import original
-from provisioner.fields import Channels, Cidr, E164Number, ExternalId, Id, Name
+from provisioner.fields import Channels, E164Number, ExternalId, Id, Name, OwnNetworks
 from provisioner.model import AccountState, NumberState, Tariff
 
 
@@ -34,7 +34,7 @@ class AccountRow(_Line):
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
     state: AccountState = AccountState.DISABLED
-    allowed_networks: list[Cidr] | None = Field(default=None, min_length=1, max_length=50)
+    allowed_networks: OwnNetworks = Field(default=None, validate_default=True)
     project_id: Id | None = None
     external_id: ExternalId | None = None
 
@@ -133,7 +133,7 @@ def _good_row(line: int, row: NumberRow | AccountRow, default: int) -> Row:
         row.voice_channels,
         row.tariff,
         row.cloudfire_only,
-        row.allowed_networks,
+        [*row.allowed_networks] if row.allowed_networks else None,
     )
 
 

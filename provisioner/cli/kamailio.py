@@ -1,11 +1,13 @@
-"""`provisioner sync`, `nodes`, `forget-node`: Kamailio's side."""
+"""`provisioner sync`, `nodes`, `forget-node`, `diagnose`: Kamailio's side."""
 
-from provisioner import comparison, db, sync_store
+from provisioner import comparison, db, diagnosis_facts, sync_store
+from provisioner.api.diagnosis import DiagnosisView
 from provisioner.api.views import NodeView
 from provisioner.cli.exits import Exit
-from provisioner.cli.parsing import Commands
+from provisioner.cli.parsing import Commands, add_account
 from provisioner.cli.session import Session
 from provisioner.db import Connection
+from provisioner.diagnosis import diagnose
 from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
@@ -22,6 +24,7 @@ def add_commands(commands: Commands) -> None:
     sync.add_argument("--apply", action="store_true", help="put right what differs")
     sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
     commands.add("nodes", _nodes, "List the Kamailio nodes as their worker last saw them.")
+    add_account(commands.add("diagnose", _diagnose, "Answer why a phone cannot register."))
     forget = commands.add(
         "forget-node", _forget_node, "Stop waiting for a Kamailio node that is gone.", json=False
     )
@@ -72,4 +75,18 @@ def _forget_node(session: Session) -> Exit:
     with session.transaction() as connection:
         if not sync_store.delete_node(connection, session.options.name):
             raise NotFound(f"There is no node named {session.options.name}.")
+    return Exit.DONE
+
+
+def _diagnose(session: Session) -> Exit:
+    """Say it in one sentence, then what was looked at."""
+    with session.transaction() as connection:
+        account = session.account(connection)
+        facts = diagnosis_facts.read(connection, account, session.settings.rpc_token)
+    view = DiagnosisView.of(diagnose(facts))
+    if session.output.as_json:
+        session.output.data(view.shown())
+        return Exit.DONE
+    session.output.say(f"{account.name} ({account.main_number}): {view.detail}")
+    session.output.rows([one.shown() for one in view.findings], ("ok", "code", "detail"))
     return Exit.DONE

@@ -200,6 +200,22 @@ def test_nodes_are_listed(cli: Run, node: int) -> None:
     assert told(cli("nodes", "--json"))["items"][0]["name"] == "away"
 
 
+def test_an_account_is_diagnosed(cli: Run, account: Any, node: int) -> None:
+    found = told(cli("diagnose", NUMBER, "--json"))
+    assert (found["verdict"], found["can_register"]) == ("account_disabled", False)
+    lines = cli("diagnose", NUMBER).stdout.splitlines()
+    assert lines[0] == f"Front desk ({NUMBER}): {found['detail']}"
+    assert lines[1].split() == ["ok", "code", "detail"]
+
+
+def test_an_accounts_own_networks_are_set_and_removed(cli: Run, account: Any) -> None:
+    networks = ["192.0.2.0/24", "2001:db8::/32"]
+    changed = told(cli("account", "set", NUMBER, "--json", "--allowed-networks", *networks))
+    assert changed["allowed_networks"] == networks
+    changed = told(cli("account", "set", NUMBER, "--json", "--allowed-networks"))
+    assert changed["allowed_networks"] is None
+
+
 # Files.
 
 

@@ -1,6 +1,7 @@
 """Numbers and accounts by the file: checked whole, applied whole or in good part, once."""
 
 import hashlib
+import threading
 from typing import Any, LiteralString
 
 import pyrage
@@ -8,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from provisioner import db
+from provisioner.bulk.runner import ImportRunner
 from provisioner.settings import Settings
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 from tests.integration.importing import (
@@ -18,6 +20,7 @@ from tests.integration.importing import (
     numbers,
 )
 from tests.integration.world import new_tenant
+from tests.system import eventually
 
 UNTOUCHED = (
     "provisioner.sip_accounts",
@@ -470,3 +473,70 @@ def test_nothing_is_left_of_a_finished_import(imports: Imports, admin: db.Connec
     imports.run("accounts", accounts_file(new_numbers(imports, 3)))
     found = contents(admin)
     assert found["provisioner.import_rows"] == found["provisioner.import_chunks"] == []
+
+
+# Others at the same time.
+
+
+def test_a_number_that_is_lost_between_check_and_application_is_reported(
+    imports: Imports, settings: Settings, admin: db.Connection
+) -> None:
+    """Somebody has changed it but not yet committed when the import checks it."""
+    lost, kept = new_numbers(imports, 2)
+    query = f"&recipient={imports.recipient}"
+    job = imports.upload("accounts", accounts_file([lost, kept]), query).json
+    worker = threading.Thread(target=imports.work)
+    with db.connect(settings.database_url) as other:
+        other.execute("UPDATE provisioner.numbers SET state = 'ceased' WHERE number = %s", [lost])
+        worker.start()
+        waiting = (
+            "SELECT FROM pg_stat_activity WHERE application_name = 'provisioner import'"
+            " AND datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        eventually(lambda: admin.execute(waiting).fetchall())
+    worker.join()
+    job = imports.client("GET", f"/imports/{job['id']}").json
+    assert job["status"] == "failed"
+    assert imports.errors(job) == [(2, "main_number", INACTIVE)]
+    assert contents(admin)["provisioner.sip_accounts"] == []
+
+
+def test_an_import_is_cancelled_while_it_runs(
+    imports: Imports, settings: Settings, admin: db.Connection
+) -> None:
+    wanted = new_numbers(imports, 2)
+    job = imports.upload("accounts", accounts_file(wanted), "&credentials=none").json
+    worker = threading.Thread(target=imports.work)
+    with db.connect(settings.database_url) as other:
+        other.execute("SELECT FROM provisioner.numbers WHERE number = %s FOR UPDATE", [wanted[0]])
+        worker.start()
+        path = f"/imports/{job['id']}"
+        eventually(lambda: imports.client("GET", path).json["status"] == "applying")
+        assert imports.client("POST", f"{path}/cancel").json["status"] == "cancelled"
+    worker.join()
+    assert imports.client("GET", path).json["status"] == "cancelled"
+    assert contents(admin)["provisioner.sip_accounts"] == []
+
+
+def test_a_worker_that_stops_leaves_its_import_to_the_next(
+    imports: Imports, settings: Settings, admin: db.Connection
+) -> None:
+    wanted = new_numbers(imports, 2)
+    job = imports.upload("accounts", accounts_file(wanted), "&credentials=none").json
+    path = f"/imports/{job['id']}"
+    runner = ImportRunner(settings)
+
+    def work() -> None:
+        with db.connect(settings.database_url, autocommit=True) as connection:
+            runner.step(connection)
+
+    worker = threading.Thread(target=work)
+    with db.connect(settings.database_url) as other:
+        other.execute("SELECT FROM provisioner.numbers WHERE number = %s FOR UPDATE", [wanted[0]])
+        worker.start()
+        eventually(lambda: imports.client("GET", path).json["status"] == "applying")
+        runner.stop()
+        worker.join(5)
+        assert not worker.is_alive()
+    imports.work()
+    assert imports.client("GET", path).json["rows_done"] == 2

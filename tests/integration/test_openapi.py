@@ -56,7 +56,7 @@ def test_an_operation_has_words_and_examples(path: str, method: str, described: 
     ]
     for content in contents:
         for kind, one in content.items():
-            if "json" in kind:
+            if kind.endswith("json") and "ndjson" not in kind:  # a JSON object
                 assert is_valid(one["example"], one["schema"]), one["example"]
     for parameter in described["parameters"]:
         if parameter["in"] == "path":
