@@ -1,6 +1,7 @@
 """Connections, transactions, and PostgreSQL's errors in the domain's words."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -183,18 +184,30 @@ SCOPES = {
 
 
 class Queries:
-    """The named queries of one `.sql` file: each starts at a line `-- name: NAME`."""
+    """The named queries of one `.sql` file: each starts at a line `-- name: NAME`.
+
+    What several have in common starts at a line `-- fragment: NAME`, and stands in for `{NAME}`.
+    """
 
     def __init__(self, path: Path) -> None:
-        blocks = path.read_text(encoding="utf-8").split("-- name: ")[1:]
-        self._queries = dict(self._parse(block) for block in blocks)
+        _, *blocks = re.split(r"^-- (?=name: |fragment: )", path.read_text("utf-8"), flags=re.M)
+        parts = SCOPES | dict(self._parse(one) for one in blocks if one.startswith("fragment: "))
+        self._queries = {
+            name: self._filled(text, parts)
+            for name, text in (self._parse(one) for one in blocks if one.startswith("name: "))
+        }
 
     @staticmethod
-    def _parse(block: str) -> tuple[str, bytes]:
-        name, _, text = block.partition("\n")
-        for scope, condition in SCOPES.items():
-            text = text.replace(scope, condition)
-        return name.strip(), text.strip().encode()
+    def _parse(block: str) -> tuple[str, str]:
+        head, _, text = block.partition("\n")
+        kind, _, name = head.partition(": ")
+        return f"{{{name}}}" if kind == "fragment" else name, text.strip()
+
+    @staticmethod
+    def _filled(text: str, parts: Mapping[str, str]) -> bytes:
+        for name, part in parts.items():
+            text = text.replace(name, part)
+        return text.encode()
 
     def __getitem__(self, name: str) -> bytes:
         return self._queries[name]

@@ -1,13 +1,15 @@
-"""Reads an account's bindings from the nodes, which alone know them as they are now."""
+"""An account's bindings, as the nodes know them, which alone know them as they are now."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from provisioner import sync_store
+from provisioner import journal, sync_store
+from provisioner.access import Actor
 from provisioner.db import Connection
-from provisioner.errors import NodeUnavailable, RpcFailed
-from provisioner.kamailio import Binding, KamailioNode
+from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
+from provisioner.journal import Change
+from provisioner.kamailio import Binding, KamailioNode, shown
 from provisioner.model import Account, Node
 
 T = TypeVar("T")
@@ -32,6 +34,52 @@ def read(connection: Connection, account: Account, rpc_token: str) -> Registrati
     aor = aor_of(account.username, account.realm)
     answers, unavailable = ask(nodes, rpc_token, lambda kamailio: kamailio.bindings(aor))
     return Registrations([(name, one) for name, found in answers for one in found], unavailable)
+
+
+def drop(
+    connection: Connection, actor: Actor, account: Account, binding_id: str, rpc_token: str
+) -> None:
+    """Drop one binding on the node that holds it; the device may register again.
+
+    Raises:
+        NotFound: no node has such a binding of the account.
+        NodeUnavailable: a node did not answer, and no other has it.
+    """
+    aor = aor_of(account.username, account.realm)
+
+    def drop_there(kamailio: KamailioNode) -> Binding | None:
+        found = next((one for one in kamailio.bindings(aor) if one.ruid == binding_id), None)
+        if found is not None:
+            kamailio.drop_binding(aor, found.contact)
+        return found
+
+    answers, unavailable = ask(sync_store.nodes(connection), rpc_token, drop_there)
+    dropped = [(name, binding) for name, binding in answers if binding is not None]
+    if not dropped and unavailable:
+        raise NodeUnavailable(f"Nodes that may have the binding do not answer: {unavailable[0]}.")
+    if not dropped:
+        raise NotFound("The account has no such registration.")
+    # Its row would bring it back when the node restarts.
+    sync_store.erase_binding(connection, binding_id)
+    for name, binding in dropped:
+        _record(connection, actor, account, name, binding)
+
+
+def _record(
+    connection: Connection, actor: Actor, account: Account, node: str, binding: Binding
+) -> None:
+    contact, agent = shown(binding.contact), shown(binding.user_agent)
+    facts = {"node": node, "contact": contact, "source": binding.source, "user_agent": agent}
+    change = Change(
+        type="registrations.dropped",
+        subject="account",
+        subject_id=account.id,
+        before=facts,
+        customer_id=account.customer_id,
+        project_id=account.project_id,
+        version=account.convergence.generation,
+    )
+    journal.record(connection, actor, change)
 
 
 def ask(

@@ -226,6 +226,11 @@ def unconfirmed_kicks(connection: Connection, username: str) -> int:
     return int(row["pending"]) if row else 0
 
 
+def networks(connection: Connection) -> list[Network]:
+    """List the networks that accounts share."""
+    return [Network.from_row(row) for row in rows(connection, NETWORKS["networks"])]
+
+
 def network(connection: Connection, name: str) -> Network | None:
     """Find a shared network by its name."""
     row = one(connection, NETWORKS["network"], name=name)

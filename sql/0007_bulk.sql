@@ -3,8 +3,8 @@
 
 CREATE TABLE provisioner.imports (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    customer_id bigint REFERENCES provisioner.customers,
-    project_id  bigint NOT NULL REFERENCES provisioner.projects,
+    customer_id bigint REFERENCES provisioner.customers ON DELETE CASCADE,
+    project_id  bigint NOT NULL REFERENCES provisioner.projects ON DELETE CASCADE,
     kind        text NOT NULL CHECK (kind IN ('numbers', 'accounts')),
     format      text NOT NULL CHECK (format IN ('csv', 'ndjson')),
     mode        text NOT NULL CHECK (mode IN ('all_or_nothing', 'good_rows')),

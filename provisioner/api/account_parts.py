@@ -21,6 +21,7 @@ from provisioner.api.views import (
 from provisioner.calling import CallTransfer, Transfer
 from provisioner.errors import (
     MainNumberPermanent,
+    NodeUnavailable,
     NumberInCallerIdRule,
     NumberNotActive,
     NumberTaken,
@@ -76,6 +77,16 @@ def drop_registrations(call: Call, account_id: int) -> None:
         pending=lambda connection: store.unconfirmed_kicks(connection, account.username),
         at_least=DROP_WAIT,
     )
+
+
+@resource.delete(
+    "/registrations/<registration_id>", Permission.ACCOUNTS_OPERATE, errors=[NodeUnavailable]
+)
+def drop_registration(call: Call, account_id: int, registration_id: str) -> None:
+    """Drop one binding, by the id that the list shows; its device may register again."""
+    account = accounts.read(call.connection, call.actor, account_id)
+    rpc_token = services().settings.rpc_token
+    registrations.drop(call.connection, call.actor, account, registration_id, rpc_token)
 
 
 @resource.get("/numbers", Permission.NUMBERS_READ)

@@ -6,6 +6,7 @@ from provisioner.api import waiting
 from provisioner.api.bodies import NetworkBody
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
+from provisioner.api.view import Page
 from provisioner.api.views import NetworkView
 
 resource = Resource("Networks", "/networks")
@@ -14,6 +15,13 @@ resource = Resource("Networks", "/networks")
 def _current(call: Call, name: str) -> NetworkView:
     store.lock_networks(call.connection)
     return NetworkView.of(networks.read(call.connection, name))
+
+
+@resource.get("", Permission.NETWORKS_READ)
+def list_networks(call: Call) -> Page[NetworkView]:
+    """List the networks that accounts share."""
+    found = store.networks(call.connection)
+    return Page[NetworkView](items=[NetworkView.of(network) for network in found], next=None)
 
 
 @resource.get("/<name>", Permission.NETWORKS_READ)

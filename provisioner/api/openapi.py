@@ -23,7 +23,11 @@ SIP accounts, their numbers and networks, and whether Kamailio obeys. Errors are
 Every POST takes an `Idempotency-Key`; every change `Prefer: wait=N`; what has an `ETag` takes
 `If-Match`. Tokens: `Authorization: Bearer …`."""
 
-_EXAMPLES: dict[str, Any] = {"number": "+390612345679", "name": "cloudfire"}
+_EXAMPLES: dict[str, Any] = {
+    "number": "+390612345679",
+    "name": "cloudfire",
+    "registration_id": "uloc-1-6b04dc2d-3d90-2",
+}
 
 _CSV = "number,state\n+390612345678,active\n"
 

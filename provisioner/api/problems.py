@@ -79,6 +79,7 @@ _STATUS: list[tuple[type[errors.ProvisionerError], int]] = [
     (ParametersInvalid, 422),
     (TooManyRequests, 429),
     (errors.DatabaseUnavailable, 503),
+    (errors.NodeUnavailable, 503),
 ]
 
 _HTTP_CODES = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}

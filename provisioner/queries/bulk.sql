@@ -1,6 +1,31 @@
 -- Imports: the lines of a file are copied beside the tables, checked there as a whole, and then
 -- inserted from there. Every statement does its work for all lines at once.
 
+-- fragment: publish_told
+-- Leaves what was told for the endpoints that see it, as the query `publish` does for one change.
+, event AS (
+    INSERT INTO provisioner.outgoing_events (type, customer_id, project_id, data)
+    SELECT told.type, told.customer_id, told.project_id,
+           told.after || jsonb_build_object(
+               'id', CASE told.subject WHEN 'account' THEN to_jsonb(told.subject_id::bigint)
+                                       ELSE to_jsonb(told.subject_id) END,
+               'version', told.version)
+      FROM told
+     WHERE EXISTS (
+           SELECT FROM provisioner.webhook_endpoints AS endpoint
+            WHERE (endpoint.customer_id IS NULL OR endpoint.customer_id = told.customer_id)
+              AND (endpoint.project_id IS NULL OR endpoint.project_id = told.project_id)
+              AND (endpoint.types = '{}' OR told.type = ANY (endpoint.types)))
+    RETURNING id, type, customer_id, project_id)
+INSERT INTO provisioner.webhook_deliveries (event_id, endpoint_id)
+SELECT event.id, endpoint.id
+  FROM event
+  JOIN provisioner.webhook_endpoints AS endpoint
+    ON (endpoint.customer_id IS NULL OR endpoint.customer_id = event.customer_id)
+   AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id)
+   AND (endpoint.types = '{}' OR event.type = ANY (endpoint.types))
+ WHERE endpoint.active
+
 -- name: rows_copy
 COPY provisioner.import_rows
      (import_id, line, bad, number, name, project_id, external_id, state, voice_channels, tariff,
@@ -190,11 +215,12 @@ SELECT account.id, account.tariff, %(via)s, %(actor_name)s
 -- name: numbers_audit
 -- One event a number, as if each had been created by itself: whoever asks later how a number came
 -- here, asks for the number, not for an import.
+WITH told AS (
 INSERT INTO provisioner.audit_events
        (via, actor_id, actor_name, source, request_id, type, subject, subject_id, customer_id,
-        project_id, after)
+        project_id, version, after)
 SELECT %(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, 'number.created',
-       'number', number, numbers.customer_id, numbers.project_id,
+       'number', number, numbers.customer_id, numbers.project_id, numbers.generation,
        jsonb_build_object(
            'number', number, 'external_id', numbers.external_id,
            'customer_id', numbers.customer_id, 'project_id', numbers.project_id,
@@ -202,15 +228,18 @@ SELECT %(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, 'numbe
   FROM provisioner.import_rows AS lines
   JOIN provisioner.numbers USING (number)
  WHERE import_id = %(import_id)s AND NOT bad
- ORDER BY line;
+ ORDER BY line
+RETURNING *)
+{publish_told};
 
 -- name: accounts_audit
 -- One event an account, see numbers_audit.
+WITH told AS (
 INSERT INTO provisioner.audit_events
        (via, actor_id, actor_name, source, request_id, type, subject, subject_id, customer_id,
-        project_id, after)
+        project_id, version, after)
 SELECT %(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, 'account.created',
-       'account', account.id::text, account.customer_id, account.project_id,
+       'account', account.id::text, account.customer_id, account.project_id, account.generation,
        jsonb_build_object(
            'id', account.id, 'external_id', account.external_id,
            'customer_id', account.customer_id, 'project_id', account.project_id,
@@ -221,7 +250,9 @@ SELECT %(via)s, %(actor_id)s, %(actor_name)s, %(source)s, %(request_id)s, 'accou
   FROM provisioner.import_rows AS lines
   JOIN provisioner.sip_accounts AS account ON account.main_number = lines.number
  WHERE lines.import_id = %(import_id)s AND NOT lines.bad
- ORDER BY lines.line;
+ ORDER BY lines.line
+RETURNING *)
+{publish_told};
 
 -- name: accounts_made
 -- The new accounts, for those who make their passwords.

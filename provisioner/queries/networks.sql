@@ -1,5 +1,8 @@
 -- Networks that accounts share.
 
+-- name: networks
+SELECT * FROM provisioner.network_status ORDER BY name;
+
 -- name: network
 SELECT * FROM provisioner.network_status WHERE name = %(name)s;
 

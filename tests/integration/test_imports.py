@@ -74,6 +74,25 @@ def test_numbers_come_in_by_the_file(imports: Imports) -> None:
     assert (second["state"], second["external_id"]) == ("active", None)
 
 
+def test_what_comes_in_is_told_to_endpoints(imports: Imports, admin: db.Connection) -> None:
+    admin.execute(
+        "INSERT INTO provisioner.webhook_endpoints (url, types, description)"
+        " VALUES ('https://portal.example/', '{account.created}', '')"
+    )
+    wanted = new_numbers(imports, 3)
+    job = imports.run("accounts", accounts_file(wanted))
+    assert job["status"] == "done"
+    told = admin.execute(
+        "SELECT event.type, event.data FROM provisioner.outgoing_events AS event"
+        "  JOIN provisioner.webhook_deliveries AS delivery ON delivery.event_id = event.id"
+    ).fetchall()
+    assert {event["type"] for event in told} == {"account.created"}
+    accounts = imports.client("GET", "/sip-accounts").json["items"]
+    assert sorted((event["data"]["id"], event["data"]["version"]) for event in told) == [
+        (account["id"], account["generation"]) for account in accounts
+    ]
+
+
 def test_ndjson_does_as_well(imports: Imports) -> None:
     lines = f'{{"number": "{NUMBER}"}}\n{{"number": "{OTHER_NUMBER}", "state": "porting"}}\n'
     job = imports.run("numbers", lines, media="application/x-ndjson")

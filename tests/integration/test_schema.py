@@ -4,7 +4,8 @@ import psycopg
 import pytest
 
 from provisioner import db
-from provisioner.errors import DatabaseUnavailable, RealmDiffers
+from provisioner.db import translated_errors
+from provisioner.errors import DatabaseUnavailable, RealmDiffers, StillInUse
 from provisioner.migrate import migrate
 from provisioner.settings import Settings, load_settings
 from provisioner.stack.passwords import load_passwords
@@ -134,3 +135,20 @@ def test_a_hash_that_is_missing_is_made_up(admin: db.Connection) -> None:
     assert first
     assert len(first["ha1_sha256"]) == 64
     assert first != second
+
+
+def test_what_belongs_to_a_customer_or_project_is_told_when_that_is_deleted(
+    admin: db.Connection,
+) -> None:
+    """A foreign key that stands in the way is a conflict, not an error of ours."""
+    found = admin.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'a' AND confrelid"
+        " IN ('provisioner.customers'::regclass, 'provisioner.projects'::regclass)"
+    ).fetchall()
+    assert found
+    for row in found:
+        with pytest.raises(StillInUse), translated_errors():
+            admin.execute(
+                f"DO $$ BEGIN RAISE foreign_key_violation USING CONSTRAINT = '{row['conname']}'; "
+                "END $$".encode()
+            )

@@ -175,3 +175,18 @@ def test_a_phone_that_sends_odd_bytes_is_kicked_like_any_other(system: System, n
     assert "\ufffd" in binding["user_agent" if name == "User-Agent" else "contact"]
     line.disable()
     assert line.bindings() == []
+
+
+def test_one_of_two_phones_is_dropped(system: System) -> None:
+    line = system.new_line()
+    place = system.internet
+    with phone(line, place) as first, phone(line, place) as second:
+        assert first.register().accepted
+        assert second.register().accepted
+        dropped, kept = line.bindings()
+        path = f"{line.path}/registrations"
+        line.api.delete(f"{path}/{dropped['id']}").expect(204)
+        assert [binding["id"] for binding in line.bindings()] == [kept["id"]]
+        line.api.delete(f"{path}/{dropped['id']}").expect(404)
+        line.api.delete(f"{system.new_line().path}/registrations/{kept['id']}").expect(404)
+        assert first.register().accepted
