@@ -6,7 +6,7 @@ is shown once is not kept: a repeated answer omits it.
 """
 
 import hashlib
-from typing import Any
+from typing import IO, Any
 
 from flask import Response, json, request
 from psycopg.types.json import Jsonb
@@ -20,9 +20,32 @@ from provisioner.queries import TENANCY
 from provisioner.tenancy_store import IDEMPOTENCY_HOURS
 
 KEY_LENGTH = 255  # characters
+PART = 64 * 1024  # bytes that are read at a time
+UNREAD = bytes(32)  # stands for a request whose body has not been read yet
 
 
-def claim(connection: Connection, actor: Actor, content: bytes) -> Response | None:
+class Content:
+    """A request's body, hashed as it is read, so that a large one need not be kept."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read the next bytes."""
+        part = self._stream.read(size)
+        self._hash.update(part)
+        return part
+
+    def digest(self) -> bytes:
+        """Return what stands for the request: its method, path and all of its body."""
+        while self.read(PART):
+            pass
+        parts = (request.method.encode(), request.full_path.encode(), self._hash.digest())
+        return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+def claim(connection: Connection, actor: Actor, content: Content) -> Response | None:
     """Claim the request's key, if it has one; return the answer that it had the first time.
 
     Raises:
@@ -32,13 +55,12 @@ def claim(connection: Connection, actor: Actor, content: bytes) -> Response | No
     key = _key()
     if key is None:
         return None
-    digest = _digest(content)
-    parameters = {"token_id": actor.id, "key": key, "request": digest}
+    parameters = {"token_id": actor.id, "key": key, "request": UNREAD}
     if run(connection, TENANCY["key_claim"], hours=IDEMPOTENCY_HOURS, **parameters):
         return None
     found = one(connection, TENANCY["key"], token_id=actor.id, key=key)
     assert found is not None  # noqa: S101 - the claim met it
-    if bytes(found["request"]) != digest:
+    if bytes(found["request"]) != content.digest():
         raise KeyReused()
     body = None if found["body"] is None else json.dumps(found["body"]) + "\n"
     response = Response(body, found["status"], mimetype="application/json")
@@ -48,8 +70,10 @@ def claim(connection: Connection, actor: Actor, content: bytes) -> Response | No
     return response
 
 
-def keep(connection: Connection, actor: Actor, response: Response, answer: Any) -> None:
-    """Keep the answer to a claimed key, without what is shown once."""
+def keep(
+    connection: Connection, actor: Actor, content: Content, response: Response, answer: Any
+) -> None:
+    """Keep the request and the answer of a claimed key, without what is shown once."""
     key = _key()
     if key is None:
         return
@@ -58,6 +82,7 @@ def keep(connection: Connection, actor: Actor, response: Response, answer: Any) 
         TENANCY["key_answer"],
         token_id=actor.id,
         key=key,
+        request=content.digest(),
         status=response.status_code,
         body=Jsonb(answer.repeatable()) if isinstance(answer, View) else None,
         location=response.headers.get("Location"),
@@ -65,12 +90,8 @@ def keep(connection: Connection, actor: Actor, response: Response, answer: Any) 
 
 
 def _key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    """Return the key of a POST; other methods can be repeated anyway."""
+    key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
     if key is not None and not (1 <= len(key) <= KEY_LENGTH and key.isprintable()):
         raise InvalidInput("Idempotency-Key", f"must have 1 to {KEY_LENGTH} printable characters")
     return key
-
-
-def _digest(content: bytes) -> bytes:
-    parts = (request.method.encode(), request.full_path.encode(), content)
-    return hashlib.sha256(b"\0".join(parts)).digest()

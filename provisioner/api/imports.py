@@ -1,6 +1,6 @@
 """`/imports`: numbers or accounts by the file, applied by a worker."""
 
-from typing import Annotated, Any, BinaryIO, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from flask import Response, request
 from pydantic import Field
@@ -9,6 +9,7 @@ from provisioner import listings
 from provisioner.access import Permission
 from provisioner.api import paging
 from provisioner.api.bodies import IdText, NoQuery, PageQuery, Word
+from provisioner.api.idempotency import Content
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
 from provisioner.api.streaming import streamed
@@ -109,7 +110,7 @@ class ImportErrorView(View):
 
 
 @resource.post("", Permission.IMPORTS_MANAGE, status=202, takes=[*FORMATS])
-def create_import(call: Call, query: NewImportQuery, stream: BinaryIO) -> ImportView:
+def create_import(call: Call, query: NewImportQuery, stream: Content) -> ImportView:
     """Import numbers or accounts: the body is a CSV or NDJSON file of up to 512 MiB.
 
     The answer comes when the file is stored; a worker checks it as a whole and applies it. Accounts

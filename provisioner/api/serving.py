@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, TypeVar
 
 from flask import Response, g, json, request
@@ -51,17 +52,15 @@ def serve(operation: Operation, **path: Any) -> Response:
         if not actor.may(operation.permission):
             raise Forbidden()
         given = _given(operation)
-        if operation.method == "POST":
-            content = b"" if operation.streams_in else request.get_data()
-            repeated = idempotency.claim(connection, actor, content)
-            if repeated is not None:
-                return repeated
+        content = given.get("stream") or idempotency.Content(BytesIO(request.get_data()))
+        repeated = idempotency.claim(connection, actor, content)
+        if repeated is not None:
+            return repeated
         call = Call(connection, actor, operation.status)
         preconditions.check(operation.guard, call, path)
         answer = operation.view(call, **given, **path)
         response = _response(call, answer)
-        if operation.method == "POST":
-            idempotency.keep(connection, actor, response, answer)
+        idempotency.keep(connection, actor, content, response, answer)
     for act in call.afterwards:
         response = act(response)
     return preconditions.unchanged(response)
@@ -89,7 +88,7 @@ def _given(operation: Operation) -> dict[str, Any]:
         if request.mimetype not in operation.takes:
             raise UnsupportedMediaType(f"Send the body as {' or '.join(operation.takes)}.")
         request.max_content_length = STREAM_MAX
-        given["stream"] = request.stream
+        given["stream"] = idempotency.Content(request.stream)
     elif operation.body is not None:
         given["body"] = reading.body(operation.body)
     elif operation.method != "GET":

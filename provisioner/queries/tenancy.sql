@@ -102,7 +102,7 @@ SELECT request, status, body, location FROM provisioner.idempotency_keys
 
 -- name: key_answer
 UPDATE provisioner.idempotency_keys
-   SET status = %(status)s, body = %(body)s, location = %(location)s
+   SET request = %(request)s, status = %(status)s, body = %(body)s, location = %(location)s
  WHERE token_id = %(token_id)s AND key = %(key)s;
 
 -- name: keys_prune

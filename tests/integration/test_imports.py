@@ -93,6 +93,22 @@ def test_what_comes_in_is_told_to_endpoints(imports: Imports, admin: db.Connecti
     ]
 
 
+def test_a_key_belongs_to_one_file(imports: Imports) -> None:
+    def send(number: str) -> Any:
+        headers = {
+            "Authorization": f"Bearer {imports.client.token}",
+            "Content-Type": "text/csv",
+            "Idempotency-Key": "k1",
+        }
+        content = file_of("number", [number])
+        return imports.client.send("POST", "/imports?kind=numbers", headers, data=content)
+
+    first, again, other = send(NUMBER), send(NUMBER), send(OTHER_NUMBER)
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 422)
+    assert again.json["id"] == first.json["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
 def test_ndjson_does_as_well(imports: Imports) -> None:
     lines = f'{{"number": "{NUMBER}"}}\n{{"number": "{OTHER_NUMBER}", "state": "porting"}}\n'
     job = imports.run("numbers", lines, media="application/x-ndjson")
