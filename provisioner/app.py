@@ -3,8 +3,8 @@
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from provisioner import api
 from provisioner.api.context import Services
+from provisioner.api.resources import register
 from provisioner.db import Database
 from provisioner.sealing import Sealer
 from provisioner.settings import Settings
@@ -21,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
         settings, Database(settings.database_url), Sealer(settings.secrets_keys)
     )
     app.after_request(_uncached)
-    api.register(app, settings)
+    register(app, settings)
     proxied = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)
     app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
     return app

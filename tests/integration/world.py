@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.access import Role
-from provisioner.api import RESOURCES
 from provisioner.api.openapi import path_parameters
 from provisioner.api.operation import Operation
+from provisioner.api.resources import RESOURCES
 from tests.integration.conftest import Client
 from tests.integration.hooks import Portal
 
