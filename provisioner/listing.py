@@ -109,7 +109,7 @@ def _parameter(name: str) -> sql.Placeholder:
 def _is_value(value: object, kind: type) -> bool:
     if kind is int:
         return type(value) is int and 0 <= value <= BIGINT_MAX
-    return isinstance(value, str) and "\0" not in value
+    return isinstance(value, str) and value.isprintable()  # as all texts are that lists sort by
 
 
 def containing(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from provisioner.api.context import Services
 from provisioner.app import create_app
@@ -28,6 +30,15 @@ def _close_database(_: object, worker: Any) -> None:
     services.database.close()
 
 
+class _AccessLog(Logger):  # type: ignore[misc] # gunicorn ships no type information
+    """gunicorn's log, in which a request stays one line, whatever its path decodes to."""
+
+    def atoms(self, *request: Any) -> dict[str, Any]:
+        """Return what the line is made of."""
+        atoms: dict[str, Any] = super().atoms(*request)
+        return atoms | {"U": quote(str(atoms["U"]))}
+
+
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
     """gunicorn configured from our settings instead of a file or its command line."""
 
@@ -43,6 +54,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             "worker_class": "gthread",
             "limit_request_line": REQUEST_LINE_MAX,
             "accesslog": "-",
+            "logger_class": _AccessLog,
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,

@@ -44,7 +44,7 @@ def create_user(
         InvalidInput: there is no such customer.
         EmailTaken: as it says.
     """
-    owner = _customer(connection, actor, customer_id)
+    owner = customer_for(connection, actor, customer_id)
     user = tenancy_store.insert_user(
         connection, customer_id=owner, email=email, name=name, role=role, active=active
     )
@@ -146,11 +146,13 @@ def _check_owner(new: NewToken) -> None:
 
 def _token_scope(connection: Connection, actor: Actor, new: NewToken) -> dict[str, Any]:
     if new.user_id is not None:
-        if tenancy_store.user(connection, actor, new.user_id) is None:
+        # Users belong to a customer as a whole, so a token of one project can name none.
+        limited = actor.project_id is not None
+        if limited or tenancy_store.user(connection, actor, new.user_id) is None:
             raise InvalidInput("user_id", "must be a user")
         return {"user_id": new.user_id}
     project_id = new.project_id if new.project_id is not None else actor.project_id
-    customer_id = _customer(connection, actor, new.customer_id)
+    customer_id = customer_for(connection, actor, new.customer_id)
     if project_id is not None:
         project = tenancy_store.project(connection, actor, project_id)
         if project is None or customer_id not in (None, project.customer_id):
@@ -159,7 +161,12 @@ def _token_scope(connection: Connection, actor: Actor, new: NewToken) -> dict[st
     return {"role": new.role, "customer_id": customer_id, "project_id": project_id}
 
 
-def _customer(connection: Connection, actor: Actor, customer_id: int | None) -> int | None:
+def customer_for(connection: Connection, actor: Actor, customer_id: int | None) -> int | None:
+    """Return the customer that something new is of: the one named, or the actor's own.
+
+    Raises:
+        InvalidInput: the actor sees no such customer.
+    """
     if customer_id is None:
         return actor.customer_id
     if tenancy_store.customer(connection, actor, customer_id) is None:

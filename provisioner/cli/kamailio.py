@@ -1,25 +1,30 @@
 """`provisioner sync`, `nodes`, `forget-node`, `diagnose`: Kamailio's side."""
 
-from provisioner import comparison, db, diagnosis_facts, sync_store
+from collections.abc import Mapping, Sequence
+
+from provisioner import comparison, db, diagnosis_facts, journal, sync_store
 from provisioner.api.diagnosis import DiagnosisView
 from provisioner.api.views import NodeView
 from provisioner.cli.exits import Exit
+from provisioner.cli.output import Output
 from provisioner.cli.parsing import Commands, add_account
 from provisioner.cli.session import Session
 from provisioner.db import Connection
 from provisioner.diagnosis import diagnose
 from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
+from provisioner.journal import Change
 from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Limits, Repair
 
+REPAIR = ("action", "target", "key", "detail")
 COLUMNS = ("name", "state", "converged", "pending", "last_seen_at", "last_compared_at")
 
 
 def add_commands(commands: Commands) -> None:
     """Declare the commands."""
     sync = commands.add(
-        "sync", _sync, "Compare Kamailio with the accounts, and print what differs.", json=False
+        "sync", _sync, "Compare Kamailio with the accounts, and print what differs."
     )
     sync.add_argument("--apply", action="store_true", help="put right what differs")
     sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
@@ -33,27 +38,48 @@ def add_commands(commands: Commands) -> None:
 
 def _sync(session: Session) -> Exit:
     """Print the plan; with --apply, do it."""
-    settings, options, say = session.settings, session.options, session.output.say
+    settings, options = session.settings, session.options
     limits = None if options.force else Limits(settings.delete_share, settings.delete_floor)
     url = settings.database_url
     with db.translated_errors(), db.connect(url, autocommit=True) as connection:
         plan, present = comparison.plan_tables(connection)
-        unasked = 0
+        unasked = {}
         for node in sync_store.nodes(connection):
             try:
                 plan += _plan_node(connection, node, settings.rpc_token)
             except (NodeUnavailable, RpcFailed) as error:
-                say(f"{node.name}: {error.detail}")
-                unasked += 1
-        for one in plan:
-            say(one)
+                unasked[node.name] = error.detail
+        _tell_plan(session.output, plan, unasked)
+        repaired = None
         if options.apply:
-            say(f"{len(comparison.repair(connection, plan, present, limits))} repaired")
-        elif plan:
-            say(f"{len(plan)} to repair; run again with --apply")
-        else:
-            say("nothing to repair")
+            repaired = comparison.repair(connection, plan, present, limits, session.actor)
+    _tell_outcome(session.output, plan, unasked, repaired)
     return Exit.FAILED if unasked else Exit.DONE
+
+
+def _tell_plan(output: Output, plan: Sequence[Repair], unasked: Mapping[str, str]) -> None:
+    for name, why in unasked.items():
+        output.say(f"{name}: {why}")
+    for one in plan:
+        output.say(one)
+
+
+def _tell_outcome(
+    output: Output,
+    plan: Sequence[Repair],
+    unasked: Mapping[str, str],
+    repaired: Sequence[Repair] | None,
+) -> None:
+    if output.as_json:
+        shown = [{name: getattr(one, name) for name in REPAIR} for one in plan]
+        done = None if repaired is None else len(repaired)
+        output.data({"plan": shown, "unavailable_nodes": dict(unasked), "repaired": done})
+    elif repaired is not None:
+        output.say(f"{len(repaired)} repaired")
+    elif plan:
+        output.say(f"{len(plan)} to repair; run again with --apply")
+    else:
+        output.say("nothing to repair")
 
 
 def _plan_node(connection: Connection, node: Node, rpc_token: str) -> list[Repair]:
@@ -73,8 +99,11 @@ def _nodes(session: Session) -> Exit:
 
 def _forget_node(session: Session) -> Exit:
     with session.transaction() as connection:
-        if not sync_store.delete_node(connection, session.options.name):
-            raise NotFound(f"There is no node named {session.options.name}.")
+        name = session.options.name
+        if not sync_store.delete_node(connection, name):
+            raise NotFound(f"There is no node named {name}.")
+        change = Change(type="node.forgotten", subject="node", subject_id=name)
+        journal.record(connection, session.actor, change)
     return Exit.DONE
 
 

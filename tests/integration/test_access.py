@@ -197,7 +197,14 @@ def test_a_token_gives_no_more_than_its_maker_has(client: Client, ours: Tenant) 
     limited = client.bearing(ours.tokens_of_project[Role.ADMIN])
     made = limited.create("/tokens", name="third", role="read_only")
     assert (made["customer_id"], made["project_id"]) == (ours.customer, ours.project)
-    assert limited("POST", "/users", {"email": "a@b.example", "name": "x", "role": "admin"})
+    user = {"email": "a@b.example", "name": "x", "role": "admin"}
+    assert limited("POST", "/users", user).status_code == 403
+    answers = [
+        limited("POST", "/tokens", {"name": "x", "user_id": user_id})
+        for user_id in (ours.parameters["user_id"], NOTHING["user_id"])
+    ]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert answers[0].json["detail"] == answers[1].json["detail"]
 
 
 def test_a_project_limited_token_sees_its_project_only(client: Client, ours: Tenant) -> None:
@@ -208,6 +215,21 @@ def test_a_project_limited_token_sees_its_project_only(client: Client, ours: Ten
     assert limited("GET", f"/projects/{other['id']}").status_code == 404
     assert limited("GET", "/numbers/+390677777777").status_code == 404
     assert admin("GET", "/numbers/+390677777777").status_code == 200
+
+
+def test_a_project_limited_token_finds_nothing_of_another_project(
+    client: Client, ours: Tenant
+) -> None:
+    """What belongs to the customer's other projects is as another customer's."""
+    admin = client.bearing(ours.tokens[Role.ADMIN])
+    other = admin.create("/projects", name="Second")
+    token = admin.create("/tokens", name="x", role="admin", project_id=other["id"])["token"]
+    limited = client.bearing(token)
+    for operation in WITH_PATH:
+        of_ours = answer_to(limited, operation, ours.parameters)
+        if operation.path.startswith("/customers") and of_ours[0] == 200:
+            continue  # its own customer, which it sees
+        assert of_ours == answer_to(limited, operation, NOTHING), named(operation)
 
 
 def test_an_inactive_users_token_is_refused(client: Client, ours: Tenant) -> None:

@@ -1,5 +1,6 @@
 """Bad input gets a problem that names the field and the rule, and nothing is written."""
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -203,6 +204,13 @@ def test_a_wrong_cursor_is_named(client: Client, path: str, cursor: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/numbers/%00", "/networks/%00", "/sip-accounts/%00"])
+@pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "\\n"])
+def test_a_cursor_of_what_is_no_name_is_refused(client: Client, name: str) -> None:
+    cursor = urlsafe_b64encode(f'["name","{name}",1]'.encode()).decode()
+    answer = client("GET", f"/sip-accounts?sort=name&cursor={cursor}")
+    assert answer.status_code == 422
+
+
 def test_a_path_that_no_object_can_have_is_not_found(client: Client, path: str) -> None:
     assert client("GET", path).status_code == 404
 

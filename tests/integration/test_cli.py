@@ -356,3 +356,15 @@ def test_the_completion_script_is_one(cli: Run, tmp_path: Path, shell: str) -> N
         line = f"set -e; . {script}; {words}"
         done = subprocess.run(["bash", "-c", line], text=True, capture_output=True, check=True)
         assert done.stdout.split() == ["account"]
+
+
+def test_scripts_read_what_sync_would_repair(cli: Run, account: Any, admin: db.Connection) -> None:
+    admin.execute("UPDATE kamailio.subscriber SET channels = 99")
+    plan = told(cli("sync", "--json"))
+    assert plan["plan"] == [
+        {"action": "update", "target": "subscriber", "key": NUMBER[1:], "detail": "channels"}
+    ]
+    assert plan["repaired"] is None
+    assert told(cli("sync", "--apply", "--json"))["repaired"] == 1
+    event = admin.execute("SELECT via FROM provisioner.audit_events ORDER BY id DESC").fetchone()
+    assert event == {"via": "cli"}

@@ -72,7 +72,7 @@ def test_a_phone_registers_with_an_imported_accounts_password(system: System) ->
 @pytest.mark.native
 def test_an_import_whose_worker_was_killed_is_done_once(system: System, stack: Stack) -> None:
     """Killed while it applies: nothing of it shows, and the next worker does all of it."""
-    numbers = [f"+3907{i:07d}" for i in range(MANY)]
+    numbers = [f"+4907{i:07d}" for i in range(MANY)]
     assert imported(system, "numbers", ["number", *numbers])["rows_done"] == MANY
     lines = account_lines(numbers, "disabled")
     content = ("\n".join(lines) + "\n").encode()
@@ -86,12 +86,12 @@ def test_an_import_whose_worker_was_killed_is_done_once(system: System, stack: S
     stack.worker.kill()
     try:
         assert applying()
-        assert accounts_on(stack, "+3907") == 0
+        assert accounts_on(stack, "+4907") == 0
     finally:
         stack.worker.start()
         stack.worker.wait_ready()
     assert finished(system, job)["rows_done"] == MANY
-    assert accounts_on(stack, "+3907") == MANY
+    assert accounts_on(stack, "+4907") == MANY
 
 
 def accounts_on(stack: Stack, prefix: str) -> int:
