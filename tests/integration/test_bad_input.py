@@ -203,7 +203,6 @@ def test_a_wrong_cursor_is_named(client: Client, path: str, cursor: str) -> None
     assert "cursor" in answer.json["detail"]
 
 
-@pytest.mark.parametrize("path", ["/numbers/%00", "/networks/%00", "/sip-accounts/%00"])
 @pytest.mark.parametrize("name", ["\\ud800", "\\u0000", "\\n"])
 def test_a_cursor_of_what_is_no_name_is_refused(client: Client, name: str) -> None:
     cursor = urlsafe_b64encode(f'["name","{name}",1]'.encode()).decode()
@@ -211,6 +210,7 @@ def test_a_cursor_of_what_is_no_name_is_refused(client: Client, name: str) -> No
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("path", ["/numbers/%00", "/networks/%00", "/sip-accounts/%00"])
 def test_a_path_that_no_object_can_have_is_not_found(client: Client, path: str) -> None:
     assert client("GET", path).status_code == 404
 
