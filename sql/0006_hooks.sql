@@ -23,6 +23,7 @@ CREATE INDEX hook_source_keys_source_idx ON provisioner.hook_source_keys (source
 CREATE TABLE provisioner.hook_subjects (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id  bigint,
+    owner_id     bigint,
     kind         text NOT NULL CHECK (kind IN ('account', 'number')),
     external_id  text,
     account_id   bigint,
@@ -33,12 +34,16 @@ CREATE TABLE provisioner.hook_subjects (
     ignored_to   bigint NOT NULL DEFAULT -1
 );
 CREATE UNIQUE INDEX hook_subjects_external_id_key
-    ON provisioner.hook_subjects (coalesce(customer_id, 0), kind, external_id);
+    ON provisioner.hook_subjects (coalesce(customer_id, 0), kind, external_id, coalesce(owner_id, 0));
 CREATE UNIQUE INDEX hook_subjects_account_id_key
     ON provisioner.hook_subjects (coalesce(customer_id, 0), account_id) WHERE external_id IS NULL;
 CREATE INDEX hook_subjects_account_id_idx ON provisioner.hook_subjects (account_id);
 CREATE UNIQUE INDEX hook_subjects_number_key
     ON provisioner.hook_subjects (coalesce(customer_id, 0), number);
+COMMENT ON COLUMN provisioner.hook_subjects.customer_id IS
+    'the customer whose sources name it so; null: the operator''s';
+COMMENT ON COLUMN provisioner.hook_subjects.owner_id IS
+    'the customer whose account or number it is, for ever; null: not known yet, so it is nothing yet';
 COMMENT ON COLUMN provisioner.hook_subjects.account_id IS
     'the account that its events met or made; it stays when the account is deleted elsewhere';
 COMMENT ON COLUMN provisioner.hook_subjects.base IS
@@ -47,6 +52,12 @@ COMMENT ON COLUMN provisioner.hook_subjects.ignored_to IS
     'versions up to this are about a former account of the same name';
 COMMENT ON COLUMN provisioner.hook_subjects.born_version IS
     'with born_event: the event by which it was created';
+
+-- The portal names accounts and numbers by its own keys, and need not know whose they are.
+CREATE INDEX sip_accounts_external_id_idx ON provisioner.sip_accounts (external_id)
+    WHERE external_id IS NOT NULL;
+CREATE INDEX numbers_external_id_idx ON provisioner.numbers (external_id)
+    WHERE external_id IS NOT NULL;
 
 -- Events are kept: a subject's state is the fold of all of them.
 CREATE TABLE provisioner.incoming_events (
