@@ -245,10 +245,24 @@ def settle_event(
 
 
 def events_blocked(
-    connection: Connection, keys: Sequence[str] | None = None, *, after: int = 0, limit: int = 100
+    connection: Connection,
+    keys: Sequence[str] | None = None,
+    *,
+    customer_id: int | None = None,
+    after: int = 0,
+    limit: int = 100,
 ) -> list[int]:
-    """List the events that one of these numbers or names stood in the way of; None: any."""
-    parameters = {"keys": None if keys is None else list(keys), "after": after, "limit": limit}
+    """List the events of active sources that something stood in the way of.
+
+    With `keys` those that one of these numbers or names stood in the way of, and which are of a
+    customer's sources (None: the operator's).
+    """
+    parameters = {
+        "keys": None if keys is None else list(keys),
+        "customer_id": customer_id,
+        "after": after,
+        "limit": limit,
+    }
     return [int(row["id"]) for row in rows(connection, INCOMING["events_blocked"], **parameters)]
 
 

@@ -96,6 +96,14 @@ class Attempt:
     response: str | None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Events that were replayed: how many, and which was the last (when it was, and its id)."""
+
+    count: int
+    last: tuple[datetime, str]
+
+
 def publish(
     connection: Connection,
     kind: str,
@@ -148,6 +156,11 @@ def endpoint(connection: Connection, actor: Actor, endpoint_id: int) -> Endpoint
 def lock_endpoint(connection: Connection, actor: Actor, endpoint_id: int) -> None:
     """Wait for all other changes of an endpoint, if the actor sees it."""
     run(connection, OUTGOING["endpoint_lock"], endpoint_id=endpoint_id, **actor.scope)
+
+
+def hold_endpoint(connection: Connection, endpoint_id: int) -> None:
+    """Let nobody delete an endpoint meanwhile; it may be changed."""
+    run(connection, OUTGOING["endpoint_hold"], endpoint_id=endpoint_id)
 
 
 def update_endpoint(connection: Connection, endpoint: Endpoint) -> None:
@@ -251,9 +264,20 @@ def replay_delivery(connection: Connection, delivery_id: int) -> None:
     run(connection, OUTGOING["delivery_replay"], delivery_id=delivery_id)
 
 
-def replay_since(connection: Connection, endpoint_id: int, since: datetime) -> int:
-    """Make all deliveries of events since then due again; return how many."""
-    return run(connection, OUTGOING["replay_since"], endpoint_id=endpoint_id, since=since)
+def replay_after(
+    connection: Connection, endpoint_id: int, last: tuple[datetime, str], limit: int
+) -> Batch | None:
+    """Make deliveries of the first events after that one due again; None where there are none."""
+    moment, event_id = last
+    row = one(
+        connection,
+        OUTGOING["replay_after"],
+        endpoint_id=endpoint_id,
+        moment=moment,
+        event_id=event_id,
+        limit=limit,
+    )
+    return Batch(row["count"], (row["created_at"], row["id"])) if row else None
 
 
 def prune(connection: Connection, limit: int) -> int:

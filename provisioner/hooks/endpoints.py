@@ -16,6 +16,7 @@ from provisioner.journal import Change
 from provisioner.sealing import Sealer
 from provisioner.webhook_store import Delivery, Endpoint
 
+REPLAY_BATCH = 1000  # events in one statement
 FORMER_KEY_SIGNS = 24 * 3600  # seconds that a replaced key signs beside the new one
 
 
@@ -90,12 +91,13 @@ def change(
         NotFound: there is no such endpoint.
         InvalidInput: webhooks cannot be sent to the URL.
     """
+    url = changes.get("url")
+    if url not in (None, read(connection, actor, endpoint_id).url):
+        checked(url, allowed)  # before anybody has to wait
     before = read(connection, actor, endpoint_id, lock=True)
     after = replace(before, **changes)
     if after == before:
         return before
-    if after.url != before.url:
-        checked(after.url, allowed)
     webhook_store.update_endpoint(connection, after)
     after = read(connection, actor, endpoint_id)
     _record(connection, actor, "webhook_endpoint.updated", before, after)
@@ -135,7 +137,7 @@ def test(connection: Connection, actor: Actor, endpoint_id: int) -> Delivery:
     Raises:
         NotFound, EndpointInactive: as they say.
     """
-    endpoint = read(connection, actor, endpoint_id)
+    endpoint = read(connection, actor, endpoint_id, lock=True)
     _ensure_active(endpoint)
     data = {"endpoint_id": endpoint.id}
     delivery_id = webhook_store.publish_to(connection, endpoint_id, "ping", data)
@@ -148,9 +150,13 @@ def replay_since(connection: Connection, actor: Actor, endpoint_id: int, since: 
     Raises:
         NotFound, EndpointInactive: as they say.
     """
-    endpoint = read(connection, actor, endpoint_id, lock=True)
+    webhook_store.hold_endpoint(connection, endpoint_id)
+    endpoint = read(connection, actor, endpoint_id)
     _ensure_active(endpoint)
-    count = webhook_store.replay_since(connection, endpoint_id, since)
+    count, last = 0, (since, "")
+    while batch := webhook_store.replay_after(connection, endpoint_id, last, REPLAY_BATCH):
+        count += batch.count
+        last = batch.last
     _record(connection, actor, "webhook_endpoint.replayed", None, endpoint)
     return count
 

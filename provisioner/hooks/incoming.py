@@ -73,7 +73,7 @@ def receive(database: Database, source: Actor, incoming: Incoming) -> EventStatu
         touched = []
         if naming.place(connection, source, event_id, incoming.type, incoming.data):
             touched = handle(connection, source, event_id)
-    _follow_up(database, [event_id], touched)
+    _follow_up(database, source, event_id, touched)
     with database.transaction() as connection:
         return hook_store.event_status(connection, event_id)
 
@@ -86,24 +86,45 @@ def _sent_before(connection: Connection, source: Actor, incoming: Incoming) -> E
     return hook_store.event_status(connection, earlier["id"])
 
 
-def _follow_up(database: Database, event_ids: Sequence[int], touched: Sequence[str]) -> None:
-    """Try the events again that waited for what has been touched; the worker does what is left.
+def _follow_up(database: Database, source: Actor, event_id: int, touched: Sequence[str]) -> None:
+    """Try the customer's events again that waited for what was touched; the worker does the rest.
 
     The event itself is among them if it was blocked: what blocked it may have gone meanwhile.
     """
     try:
+        queue = _waiting_for(database, source, touched)
         with database.transaction() as connection:
-            queue = hook_store.events_blocked(connection, touched) if touched else []
-            blocked = hook_store.events_blocked(connection, after=event_ids[0] - 1, limit=1)
-        queue += [event_id for event_id in event_ids if event_id in blocked]
+            blocked = hook_store.events_blocked(connection, after=event_id - 1, limit=1)
+        queue += [event_id] if event_id in blocked else []
         for _ in range(RETRIES):
             if not queue:
                 return
-            touched = retry(database, queue.pop(0))
-            with database.transaction() as connection:
-                queue += hook_store.events_blocked(connection, touched) if touched else []
+            touched = _retry_or_log(database, queue.pop(0))
+            queue += _waiting_for(database, source, touched)
     except DatabaseUnavailable as error:
         log.warning("events that wait are left to the worker: %s", error.detail)
+
+
+def _waiting_for(database: Database, source: Actor, touched: Sequence[str]) -> list[int]:
+    if not touched:
+        return []
+    with database.transaction() as connection:
+        return hook_store.events_blocked(connection, touched, customer_id=source.customer_id)
+
+
+def _retry_or_log(database: Database, event_id: int) -> list[str]:
+    """Try an event again; one that cannot even be tried keeps no other waiting.
+
+    Raises:
+        DatabaseUnavailable: as it says.
+    """
+    try:
+        return retry(database, event_id)
+    except DatabaseUnavailable:
+        raise
+    except Exception:
+        log.exception("event %s: unexpected error", event_id)
+        return []
 
 
 def retry(database: Database, event_id: int) -> list[str]:
@@ -130,5 +151,5 @@ def retry_blocked(database: Database) -> None:
         if not batch:
             return
         for event_id in batch:
-            retry(database, event_id)
+            _retry_or_log(database, event_id)
         after = batch[-1]

@@ -45,7 +45,9 @@ def dismiss(connection: Connection, person: Actor, event_id: int) -> None:
 
 
 def _open_event(connection: Connection, person: Actor, event_id: int) -> StoredEvent:
-    stored = hook_store.event_to_try(connection, person.customer_id, event_id)
+    stored = None
+    if person.project_id is None:  # hooks concern a whole customer
+        stored = hook_store.event_to_try(connection, person.customer_id, event_id)
     if stored is None:
         raise NotFound("There is no such event.")
     hook_store.lock_subject(connection, stored.subject_id)

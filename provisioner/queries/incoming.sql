@@ -146,13 +146,18 @@ UPDATE provisioner.incoming_events
  WHERE id = %(event_id)s;
 
 -- name: events_blocked
--- Events that something stood in the way of, for three days: a number, or a name. Where keys are
--- given, only those that wait for one of them.
-SELECT id FROM provisioner.incoming_events
+-- Events that something stood in the way of, for three days: a number, or a name; but for those of
+-- sources that are refused by now. Where keys are given, only those that wait for one of them, and
+-- are of the same customer's sources (null: the operator's).
+SELECT event.id
+  FROM provisioner.incoming_events AS event
+  JOIN provisioner.hook_sources AS source ON source.id = event.source_id AND source.active
  WHERE waits_for IS NOT NULL AND received_at > now() - interval '3 days'
-   AND (%(keys)s::text[] IS NULL OR waits_for = ANY (%(keys)s))
-   AND id > %(after)s
- ORDER BY id
+   AND (%(keys)s::text[] IS NULL
+        OR (waits_for = ANY (%(keys)s)
+            AND source.customer_id IS NOT DISTINCT FROM %(customer_id)s::bigint))
+   AND event.id > %(after)s
+ ORDER BY event.id
  LIMIT %(limit)s;
 
 -- name: event_to_try

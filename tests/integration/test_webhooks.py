@@ -4,14 +4,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner import accounts, db
+from provisioner import accounts, db, numbers, queries, webhook_store
 from provisioner.access import Role, Via, system_actor
+from provisioner.hooks import endpoints
 from provisioner.hooks.deliverer import Deliverer, upkeep
-from provisioner.model import AccountState
+from provisioner.model import AccountState, NewNumber
 from provisioner.settings import Settings
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 from tests.integration.receiver import ALLOWED, Receiver, receiver
@@ -175,6 +177,79 @@ def test_an_event_is_sent_if_and_only_if_its_change_is_committed(
     enable(fails=False)
     assert len(deliveries(client)) == before + 2  # enabled and converged
     database.close()
+
+
+# While endpoints change.
+
+
+def test_whoever_changes_an_endpoint_holds_up_no_change_of_an_account(
+    client: Client, portal: Receiver, settings: Settings
+) -> None:
+    made = endpoint(client, portal)
+    operator = system_actor(Via.CLI, "test")
+    with (
+        db.connect(settings.database_url) as other,
+        db.connect(settings.database_url) as connection,
+    ):
+        endpoints.read(other, operator, made["id"], lock=True)
+        connection.execute("SET lock_timeout = '1s'")
+        make_number(connection)
+        assert len(deliveries(client)) == 0
+    assert {one["type"] for one in deliveries(client)} == {"number.created"}
+
+
+def make_number(connection: db.Connection) -> None:
+    """Do something that is told of."""
+    numbers.create(connection, system_actor(Via.CLI, "test"), NewNumber(number=NUMBER))
+
+
+@pytest.mark.parametrize("tell", ["publish", "publish_converged", "publish_told"])
+def test_an_endpoint_that_is_being_deleted_holds_no_change_back(
+    client: Client, portal: Receiver, settings: Settings, tell: str
+) -> None:
+    made = endpoint(client, portal)
+    account = client.new_account(OTHER_NUMBER)
+    deleted, done = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        with db.connect(settings.database_url) as other:
+            endpoints.delete(other, system_actor(Via.CLI, "test"), made["id"])
+            deleted.set()
+            done.wait(0.5)  # meanwhile the other one waits for this
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    deleted.wait()
+    with db.connect(settings.database_url) as connection:
+        if tell == "publish":
+            make_number(connection)
+        elif tell == "publish_converged":
+            webhook_store.publish_converged(connection, [account["main_number"][1:]])
+        else:
+            publish_told(connection)
+    thread.join()
+    assert deliveries(client) == []
+
+
+def publish_told(connection: db.Connection) -> None:
+    """Tell of all numbers as an import does."""
+    text = (Path(queries.__file__).parent / "bulk.sql").read_text()
+    body = text.partition("-- fragment: publish_told")[2].partition("-- name:")[0]
+    told = "SELECT * FROM provisioner.audit_events WHERE type = 'number.created'"
+    connection.execute(f"WITH told AS ({told}){body}".encode())
+
+
+def test_a_replay_goes_on_after_a_batch(
+    client: Client, portal: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = endpoint(client, portal, "number.created")
+    for index in range(5):
+        client.new_number(f"+39061234560{index}")
+    monkeypatch.setattr(endpoints, "REPLAY_BATCH", 2)
+    replayed = client(
+        "POST", f"/webhook-endpoints/{made['id']}/replay", {"since": "2020-01-01T00:00:00Z"}
+    )
+    assert replayed.json == {"deliveries": 5}
 
 
 # Retries.
