@@ -122,6 +122,12 @@ def source(connection: Connection, customer_id: int | None, source_id: int) -> S
     return Source(**row) if row else None
 
 
+def count_sources(connection: Connection, customer_id: int) -> int:
+    """Count a customer's sources."""
+    row = one(connection, INCOMING["sources_count"], customer_id=customer_id)
+    return int(row["count"]) if row else 0
+
+
 def lock_source(connection: Connection, customer_id: int | None, source_id: int) -> bool:
     """Wait for all other changes of a source; False where there is no such source."""
     parameters = {"customer_id": customer_id, "source_id": source_id}

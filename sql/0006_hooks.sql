@@ -95,6 +95,7 @@ CREATE TABLE provisioner.webhook_endpoints (
     description   text NOT NULL DEFAULT '',
     active        boolean NOT NULL DEFAULT true,
     disabled_by   text,
+    served_at     timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT webhook_endpoints_project_of_customer FOREIGN KEY (project_id, customer_id)
         REFERENCES provisioner.projects (id, customer_id),
@@ -105,6 +106,8 @@ COMMENT ON COLUMN provisioner.webhook_endpoints.customer_id IS
     'whose events it gets; null: everybody''s';
 COMMENT ON COLUMN provisioner.webhook_endpoints.project_id IS 'null: those of all projects';
 COMMENT ON COLUMN provisioner.webhook_endpoints.types IS 'the types of events it gets; empty: all';
+COMMENT ON COLUMN provisioner.webhook_endpoints.served_at IS
+    'when its last turn to be sent to began; who has waited longest is the next';
 COMMENT ON COLUMN provisioner.webhook_endpoints.disabled_by IS
     'why it is not active, where nobody has chosen so: it answered 410 Gone';
 
@@ -186,7 +189,9 @@ SELECT event.id, subject.customer_id, event.webhook_id, event.source_id, event.t
   JOIN provisioner.hook_subjects AS subject ON subject.id = event.subject_id;
 
 CREATE VIEW provisioner.webhook_endpoint_status AS
-SELECT endpoint.*, coalesce(tally.pending, 0) AS pending, coalesce(tally.dead, 0) AS dead
+SELECT endpoint.id, endpoint.customer_id, endpoint.project_id, endpoint.url, endpoint.types,
+       endpoint.description, endpoint.active, endpoint.disabled_by, endpoint.created_at,
+       coalesce(tally.pending, 0) AS pending, coalesce(tally.dead, 0) AS dead
   FROM provisioner.webhook_endpoints AS endpoint
   LEFT JOIN LATERAL (
       SELECT count(*) FILTER (WHERE state = 'pending') AS pending,

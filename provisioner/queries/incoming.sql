@@ -9,6 +9,9 @@ RETURNING id;
 SELECT * FROM provisioner.hook_source_status
  WHERE id = %(source_id)s AND (%(customer_id)s::bigint IS NULL OR customer_id = %(customer_id)s);
 
+-- name: sources_count
+SELECT count(*) AS count FROM provisioner.hook_sources WHERE customer_id = %(customer_id)s;
+
 -- name: source_lock
 SELECT id FROM provisioner.hook_sources
  WHERE id = %(source_id)s AND (%(customer_id)s::bigint IS NULL OR customer_id = %(customer_id)s)

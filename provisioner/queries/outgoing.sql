@@ -13,6 +13,9 @@ SELECT * FROM provisioner.webhook_endpoint_status WHERE id = %(endpoint_id)s AND
 SELECT id FROM provisioner.webhook_endpoints WHERE id = %(endpoint_id)s AND {scope}
    FOR NO KEY UPDATE;
 
+-- name: endpoints_count
+SELECT count(*) AS count FROM provisioner.webhook_endpoints WHERE customer_id = %(customer_id)s;
+
 -- name: endpoint_hold
 SELECT id FROM provisioner.webhook_endpoints WHERE id = %(endpoint_id)s FOR KEY SHARE;
 
@@ -118,15 +121,34 @@ SELECT event.id, %(endpoint_id)s FROM event
 RETURNING id;
 
 -- name: endpoints_due
--- The endpoints that have a delivery due, but for those that are being served here.
-SELECT endpoint.id
-  FROM provisioner.webhook_endpoints AS endpoint
- WHERE endpoint.active AND NOT endpoint.id = ANY (%(busy)s::bigint[])
-   AND EXISTS (
-       SELECT FROM provisioner.webhook_deliveries AS delivery
-        WHERE delivery.endpoint_id = endpoint.id AND delivery.state = 'pending'
-          AND delivery.next_attempt_at <= now())
- LIMIT %(limit)s;
+-- The endpoints that have a delivery due, but for those that are being served here: whoever had his
+-- turn longest ago is the first, and a customer has no more than his part of the senders.
+WITH busy AS (
+    SELECT customer_id, count(*) AS count
+      FROM provisioner.webhook_endpoints
+     WHERE id = ANY (%(busy)s::bigint[])
+     GROUP BY customer_id),
+due AS (
+    SELECT id, served_at,
+           coalesce((SELECT count FROM busy
+                      WHERE busy.customer_id IS NOT DISTINCT FROM endpoint.customer_id), 0)
+           + row_number() OVER (PARTITION BY customer_id ORDER BY served_at NULLS FIRST, id)
+           AS place
+      FROM provisioner.webhook_endpoints AS endpoint
+     WHERE active AND NOT id = ANY (%(busy)s::bigint[])
+       AND EXISTS (
+           SELECT FROM provisioner.webhook_deliveries AS delivery
+            WHERE delivery.endpoint_id = endpoint.id AND delivery.state = 'pending'
+              AND delivery.next_attempt_at <= now())),
+turn AS (
+    SELECT id FROM due
+     WHERE place <= %(of_customer)s
+     ORDER BY served_at NULLS FIRST, id
+     LIMIT %(limit)s)
+UPDATE provisioner.webhook_endpoints AS endpoint SET served_at = now()
+  FROM turn
+ WHERE endpoint.id = turn.id
+RETURNING endpoint.id;
 
 -- name: delivery_claim
 -- Takes the first delivery of an endpoint that is due. Others may have it when the lease is over:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -549,6 +549,7 @@ def test_a_token_of_one_project_decides_nothing(
 ) -> None:
     source = client.create("/hook-sources", name="Theirs", customer_id=customer["id"])
     event = Portal(client, source["secret"]).send("account.enabled", external_id="crm-1").json
+    client("POST", f"/hook-events/{event['event_id']}/dismiss")
     token = client.create("/tokens", name="x", role=Role.ADMIN, project_id=customer["project_id"])[
         "token"
     ]
@@ -558,7 +559,7 @@ def test_a_token_of_one_project_decides_nothing(
         for event_id in (event["event_id"], 999_999_999)
     ]
     assert [answer.status_code for answer in answers] == [404, 404]
-    assert client("GET", f"/hook-events/{event['event_id']}").json["status"] == "waiting"
+    assert client("GET", f"/hook-events/{event['event_id']}").json["status"] == "dismissed"
 
 
 # Keys.
@@ -584,6 +585,27 @@ def test_keys_rotate_without_a_gap(portal: Portal, client: Client) -> None:
     assert client("DELETE", f"{path}/{source['keys'][0]['id']}").status_code == 204
     assert portal.post('{"type": "ping"}').status_code == 401
     assert new.post('{"type": "ping"}').status_code == 200
+
+
+def test_what_became_of_a_source_is_written_down(portal: Portal, client: Client) -> None:
+    (source,) = client("GET", "/hook-sources").json["items"]
+    path = f"/hook-sources/{source['id']}"
+    first = source["keys"][0]["id"]
+    client("PATCH", path, {"active": False})
+    second = client.create(f"{path}/keys")["keys"][1]["id"]
+    client("DELETE", f"{path}/keys/{first}")
+    client("DELETE", path)
+    facts = {"id": source["id"], "name": "Portal"}
+    states = [
+        None,
+        {**facts, "active": True, "keys": [first]},
+        {**facts, "active": False, "keys": [first]},
+        {**facts, "active": False, "keys": [first, second]},
+        {**facts, "active": False, "keys": [second]},
+        None,
+    ]
+    log = client("GET", "/audit-events?subject=hook_source&sort=id").json["items"]
+    assert [(event["before"], event["after"]) for event in log] == list(pairwise(states))
 
 
 def test_a_source_that_is_deleted_is_refused_and_its_events_stay(
@@ -673,6 +695,12 @@ def test_without_a_signature_or_with_an_unknown_key_nothing_is_taken(
     old = sign([portal.secret], "msg_1", GOOD, ago(minutes=6))
     assert client.http.post(PATH, data=GOOD, headers=old).status_code == 401
     assert events(admin) == []
+
+
+def test_an_old_message_costs_no_work_of_the_database(portal: Portal, client: Client) -> None:
+    client.http.application.extensions["provisioner"].database.close()
+    old = sign([portal.secret], "msg_1", GOOD, ago(minutes=6))
+    assert client.http.post(PATH, data=GOOD, headers=old).status_code == 401
 
 
 def test_each_faulty_field_is_pointed_at(portal: Portal) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from provisioner import accounts, db, numbers, queries, webhook_store
 from provisioner.access import Role, Via, system_actor
-from provisioner.hooks import endpoints
+from provisioner.hooks import deliverer, endpoints, sources
 from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.model import AccountState, NewNumber
 from provisioner.settings import Settings
@@ -367,6 +367,96 @@ def test_two_workers_send_each_event_once(
     eventually(lambda: len(deliveries(client, "state=delivered&limit=100")) == 30)
     second.stop()
     assert len({event.id for event in portal.received}) == len(portal.received) == 30
+
+
+# Nobody takes all senders.
+
+
+def test_who_has_waited_longest_is_the_next(
+    client: Client, portal: Receiver, admin: db.Connection
+) -> None:
+    made = [endpoint(client, portal, "number.created")["id"] for _ in range(3)]
+    client.new_number()
+    turns = [webhook_store.endpoints_due(admin, [], 1, 16) for _ in range(4)]
+    assert turns == [[made[0]], [made[1]], [made[2]], [made[0]]]
+
+
+def test_a_customer_has_a_part_of_the_senders(
+    client: Client, portal: Receiver, admin: db.Connection
+) -> None:
+    customer = client.create("/customers", name="Bianchi")["id"]
+    project = client.create("/projects", name="Milan", customer_id=customer)["id"]
+    theirs = [endpoint(client, portal, customer_id=customer)["id"] for _ in range(4)]
+    client.create("/numbers", number=NUMBER, project_id=project)
+    operators = endpoint(client, portal)["id"]
+    client.create("/numbers", number=OTHER_NUMBER, project_id=project)
+    due = webhook_store.endpoints_due(admin, theirs[:1], 10, 3)
+    assert sorted(due) == [theirs[1], theirs[2], operators]
+
+
+def test_an_endpoint_makes_room_when_its_turn_is_over(
+    client: Client, portal: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "SENDERS", 1)
+    monkeypatch.setattr(deliverer, "TURN", 0.0)
+    turns: list[str] = []
+    with receiver() as other:
+        portal.before_answer = lambda: turns.append("first")
+        other.before_answer = lambda: turns.append("second")
+        for one in (portal, other):
+            endpoint(client, one, "number.created")
+        for number in (NUMBER, OTHER_NUMBER):
+            client.new_number(number)
+        sender = Sender(settings)
+        eventually(lambda: len(turns) == 4)
+        sender.stop()
+    assert turns == ["first", "second", "first", "second"]
+
+
+def test_a_customer_has_so_many_endpoints_and_sources(
+    client: Client, portal: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "ENDPOINTS_MAX", 1)
+    monkeypatch.setattr(sources, "SOURCES_MAX", 1)
+    customer = client.create("/customers", name="Bianchi")["id"]
+    bodies = {
+        "/webhook-endpoints": {"url": portal.url, "customer_id": customer},
+        "/hook-sources": {"name": "x", "customer_id": customer},
+    }
+    answers = [client("POST", path, body) for path, body in bodies.items() for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409, 201, 409]
+    assert answers[1].json["type"].endswith(":too-many-endpoints")
+    assert answers[3].json["type"].endswith(":too-many-sources")
+
+
+# What is written down.
+
+
+def written(client: Client, kind: str) -> Any:
+    """The one audit event of a type."""
+    (event,) = client("GET", f"/audit-events?type={kind}").json["items"]
+    return event
+
+
+def test_tests_and_replays_are_written_down(client: Client, portal: Receiver) -> None:
+    made = endpoint(client, portal)
+    delivery = client("POST", f"/webhook-endpoints/{made['id']}/test").json
+    client("POST", f"/webhook-deliveries/{delivery['id']}/replay")
+    assert written(client, "webhook_endpoint.tested")["subject_id"] == str(made["id"])
+    replayed = written(client, "webhook_delivery.replayed")
+    assert replayed["after"] == {"event_id": delivery["event_id"], "state": "pending"}
+
+
+def test_a_deactivation_by_410_is_written_down_as_the_workers(
+    client: Client, portal: Receiver, sender: Sender
+) -> None:
+    made = endpoint(client, portal, "number.created")
+    portal.status = 410
+    client.new_number()
+    eventually(lambda: not client("GET", f"/webhook-endpoints/{made['id']}").json["active"])
+    event = written(client, "webhook_endpoint.updated")
+    assert (event["before"]["active"], event["after"]["active"]) == (True, False)
+    assert "worker" in str(event)
 
 
 # Secrets.
