@@ -304,7 +304,8 @@ def owners_met(
 
 def owners_of(connection: Connection, kind: str, external_id: str) -> list[int]:
     """List the customers who have an account or number of a portal's own key; two at the most."""
-    found = rows(connection, INCOMING[f"{kind}_owners"], external_id=external_id)
+    query = INCOMING["account_owners"] if kind == "account" else INCOMING["number_owners"]
+    found = rows(connection, query, external_id=external_id)
     return [int(row["owner_id"]) for row in found]
 
 

@@ -13,6 +13,7 @@ from provisioner.hooks.addresses import Network, checked
 from provisioner.hooks.signature import new_secret
 from provisioner.journal import Change
 from provisioner.sealing import Sealer
+from provisioner.users import customer_for
 from provisioner.webhook_store import Delivery, Endpoint
 
 ENDPOINTS_MAX = 50  # of one customer
@@ -56,7 +57,7 @@ def create(
         TooManyEndpoints: as it says.
     """
     checked(new.url, allowed)
-    customer_id = owner(connection, actor, new.customer_id)
+    customer_id = customer_for(connection, actor, new.customer_id)
     if customer_id is not None:
         count = webhook_store.count_endpoints(connection, customer_id)
         if count >= ENDPOINTS_MAX:

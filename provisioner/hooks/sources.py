@@ -10,6 +10,7 @@ from provisioner.hook_store import Source
 from provisioner.hooks.signature import new_secret
 from provisioner.journal import Change
 from provisioner.sealing import Sealer
+from provisioner.users import customer_for
 
 SOURCES_MAX = 20  # of one customer
 KEYS_MAX = 10  # of one source; two suffice to change a key
@@ -36,7 +37,7 @@ def create(
     """
     if actor.project_id is not None:
         raise Forbidden("Hooks concern a whole customer; this token sees one project only.")
-    customer_id = owner(connection, actor, customer_id)
+    customer_id = customer_for(connection, actor, customer_id)
     if customer_id is not None and hook_store.count_sources(connection, customer_id) >= SOURCES_MAX:
         raise TooManySources()
     source_id = hook_store.insert_source(connection, customer_id, name)
