@@ -38,6 +38,8 @@ class SourceKey:
 class Subject:
     """What events are about. `account_id` and `number` name what there is, or was, of it.
 
+    `customer_id` is that of the sources which name it so, None for the operator's; `owner_id` is
+    the customer whose it is, None where nobody knows yet.
     `base` are the fields of what was there before its first event; `born_version` and
     `born_event` name the event by which it was created. Events with a version of up to
     `ignored_to` are about something former.
@@ -45,6 +47,7 @@ class Subject:
 
     id: int
     customer_id: int | None
+    owner_id: int | None
     kind: str
     external_id: str | None
     account_id: int | None
@@ -119,6 +122,12 @@ def source(connection: Connection, customer_id: int | None, source_id: int) -> S
     return Source(**row) if row else None
 
 
+def count_sources(connection: Connection, customer_id: int) -> int:
+    """Count a customer's sources."""
+    row = one(connection, INCOMING["sources_count"], customer_id=customer_id)
+    return int(row["count"]) if row else 0
+
+
 def lock_source(connection: Connection, customer_id: int | None, source_id: int) -> bool:
     """Wait for all other changes of a source; False where there is no such source."""
     parameters = {"customer_id": customer_id, "source_id": source_id}
@@ -167,15 +176,21 @@ def event_sent_before(connection: Connection, source_id: int, webhook_id: str) -
     return row
 
 
+def lock_names(connection: Connection, customer_id: int | None, kind: str, name: str) -> None:
+    """Wait for all others who look for what a customer's sources (None: the operator's) call so."""
+    parameters = {"customer_id": customer_id, "kind": kind, "external_id": name}
+    rows(connection, INCOMING["names_lock"], **parameters)
+
+
 def claim_subject(connection: Connection, **names: Any) -> Subject:
     """Find a subject by any of its names, or make it, and wait for other events of it.
 
-    Names are customer_id, kind, external_id, account_id, number.
+    Names are customer_id, owner_id, kind, external_id, account_id, number.
     """
+    names = {"external_id": None, "account_id": None, "number": None} | names
     row = one(connection, INCOMING["subject_find"], **names)
-    if row is None:
-        run(connection, INCOMING["subject_insert"], **names)
-        row = one(connection, INCOMING["subject_find"], **names)
+    row = row or one(connection, INCOMING["subject_insert"], **names)
+    row = row or one(connection, INCOMING["subject_find"], **names)
     assert row is not None  # noqa: S101 - it is there now, whoever made it
     return Subject(**row)
 
@@ -193,6 +208,7 @@ def save_subject(connection: Connection, subject: Subject) -> None:
         connection,
         INCOMING["subject_save"],
         subject_id=subject.id,
+        owner_id=subject.owner_id,
         external_id=subject.external_id,
         account_id=subject.account_id,
         number=subject.number,
@@ -235,10 +251,24 @@ def settle_event(
 
 
 def events_blocked(
-    connection: Connection, keys: Sequence[str] | None = None, *, after: int = 0, limit: int = 100
+    connection: Connection,
+    keys: Sequence[str] | None = None,
+    *,
+    customer_id: int | None = None,
+    after: int = 0,
+    limit: int = 100,
 ) -> list[int]:
-    """List the events that one of these numbers or names stood in the way of; None: any."""
-    parameters = {"keys": None if keys is None else list(keys), "after": after, "limit": limit}
+    """List the events of active sources that something stood in the way of.
+
+    With `keys` those that one of these numbers or names stood in the way of, and which are of a
+    customer's sources (None: the operator's).
+    """
+    parameters = {
+        "keys": None if keys is None else list(keys),
+        "customer_id": customer_id,
+        "after": after,
+        "limit": limit,
+    }
     return [int(row["id"]) for row in rows(connection, INCOMING["events_blocked"], **parameters)]
 
 
@@ -263,12 +293,65 @@ def event(connection: Connection, customer_id: int | None, event_id: int) -> Sho
     return ShownEvent.from_row(row) if row else None
 
 
+def owners_met(
+    connection: Connection, customer_id: int | None, kind: str, external_id: str
+) -> list[int]:
+    """List the customers whose subjects a source's key has meant before; two at the most."""
+    parameters = {"customer_id": customer_id, "kind": kind, "external_id": external_id}
+    found = rows(connection, INCOMING["owners_met"], **parameters)
+    return [int(row["owner_id"]) for row in found]
+
+
+def owners_of(connection: Connection, kind: str, external_id: str) -> list[int]:
+    """List the customers who have an account or number of a portal's own key; two at the most."""
+    query = INCOMING["account_owners"] if kind == "account" else INCOMING["number_owners"]
+    found = rows(connection, query, external_id=external_id)
+    return [int(row["owner_id"]) for row in found]
+
+
+def account_names(
+    connection: Connection, customer_id: int | None, account_id: int
+) -> DictRow | None:
+    """Return owner_id, account_id and external_id of an account that a customer sees."""
+    parameters = {"customer_id": customer_id, "account_id": account_id}
+    return one(connection, INCOMING["account_names"], **parameters)
+
+
+def account_met(connection: Connection, customer_id: int | None, account_id: int) -> DictRow | None:
+    """Return owner_id, account_id and external_id of an account that a source's events have met."""
+    parameters = {"customer_id": customer_id, "account_id": account_id}
+    return one(connection, INCOMING["account_met"], **parameters)
+
+
+def account_by_external_id(
+    connection: Connection, customer_id: int | None, external_id: str
+) -> DictRow | None:
+    """Return owner_id, account_id and external_id of a customer's account."""
+    parameters = {"customer_id": customer_id, "external_id": external_id}
+    return one(connection, INCOMING["account_by_external_id"], **parameters)
+
+
+def number_owner(connection: Connection, number: str) -> int | None:
+    """Return the customer whose a number is; None where there is no such number."""
+    row = one(connection, INCOMING["number_owner"], number=number)
+    return int(row["owner_id"]) if row else None
+
+
+def number_by_external_id(
+    connection: Connection, customer_id: int | None, external_id: str | None
+) -> str | None:
+    """Return a customer's number that has a portal's own key, if there is one."""
+    parameters = {"customer_id": customer_id, "external_id": external_id}
+    row = one(connection, INCOMING["number_by_external_id"], **parameters)
+    return row["number"] if row else None
+
+
 def account_of_subject(connection: Connection, subject: Subject) -> int | None:
     """Find the account that a subject names, and wait for all other changes of it."""
     row = one(
         connection,
         INCOMING["account_of_subject"],
-        customer_id=subject.customer_id,
+        owner_id=subject.owner_id,
         account_id=subject.account_id,
         external_id=subject.external_id,
     )
@@ -280,44 +363,33 @@ def number_of_subject(connection: Connection, subject: Subject) -> DictRow | Non
     return one(
         connection,
         INCOMING["number_of_subject"],
-        customer_id=subject.customer_id,
+        owner_id=subject.owner_id,
         number=subject.number,
         external_id=subject.external_id,
     )
 
 
-def account_external_id(
-    connection: Connection, customer_id: int | None, account_id: int | None
-) -> str | None:
-    """Return the portal's own key of an account, if there is the account and it has one."""
-    parameters = {"customer_id": customer_id, "account_id": account_id}
-    row = one(connection, INCOMING["account_external_id"], **parameters)
-    return row["external_id"] if row else None
-
-
-def number_external(
-    connection: Connection, customer_id: int | None, external_id: str | None
-) -> str | None:
-    """Return the number that has a portal's own key, if there is one."""
-    parameters = {"customer_id": customer_id, "external_id": external_id}
-    row = one(connection, INCOMING["number_external"], **parameters)
-    return row["number"] if row else None
-
-
-def changed_elsewhere(connection: Connection, account_id: int, generation: int) -> DictRow | None:
-    """Return the last change (type, at) after a generation that hooks have not made."""
+def changed_elsewhere(connection: Connection, subject: Subject, generation: int) -> DictRow | None:
+    """Return the last change (type, at) of a subject's account after a generation that hooks have
+    not made.
+    """
     return one(
         connection,
         INCOMING["changed_elsewhere_since_generation"],
-        account_id=account_id,
+        owner_id=subject.owner_id,
+        account_id=subject.account_id,
         generation=generation,
     )
 
 
 def state_changed_elsewhere(
-    connection: Connection, account_id: int, moment: datetime
+    connection: Connection, subject: Subject, moment: datetime
 ) -> DictRow | None:
-    """Return the last change of state (type, at) after a moment that hooks have not made."""
+    """Return the last change of its state (type, at) after a moment that hooks have not made."""
     return one(
-        connection, INCOMING["state_changed_elsewhere_since"], account_id=account_id, moment=moment
+        connection,
+        INCOMING["state_changed_elsewhere_since"],
+        owner_id=subject.owner_id,
+        account_id=subject.account_id,
+        moment=moment,
     )

@@ -96,6 +96,14 @@ class Attempt:
     response: str | None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Events that were replayed: how many, and which was the last (when it was, and its id)."""
+
+    count: int
+    last: tuple[datetime, str]
+
+
 def publish(
     connection: Connection,
     kind: str,
@@ -150,6 +158,17 @@ def lock_endpoint(connection: Connection, actor: Actor, endpoint_id: int) -> Non
     run(connection, OUTGOING["endpoint_lock"], endpoint_id=endpoint_id, **actor.scope)
 
 
+def count_endpoints(connection: Connection, customer_id: int) -> int:
+    """Count a customer's endpoints."""
+    row = one(connection, OUTGOING["endpoints_count"], customer_id=customer_id)
+    return int(row["count"]) if row else 0
+
+
+def hold_endpoint(connection: Connection, endpoint_id: int) -> None:
+    """Let nobody delete an endpoint meanwhile; it may be changed."""
+    run(connection, OUTGOING["endpoint_hold"], endpoint_id=endpoint_id)
+
+
 def update_endpoint(connection: Connection, endpoint: Endpoint) -> None:
     """Write what may change of an endpoint."""
     run(
@@ -163,9 +182,9 @@ def update_endpoint(connection: Connection, endpoint: Endpoint) -> None:
     )
 
 
-def endpoint_gone(connection: Connection, endpoint_id: int) -> None:
-    """Send an endpoint nothing more, as it has asked."""
-    run(connection, OUTGOING["endpoint_gone"], endpoint_id=endpoint_id)
+def endpoint_gone(connection: Connection, endpoint_id: int) -> bool:
+    """Send an endpoint nothing more, as it has asked; False where nothing was sent any more."""
+    return run(connection, OUTGOING["endpoint_gone"], endpoint_id=endpoint_id) == 1
 
 
 def delete_endpoint(connection: Connection, endpoint_id: int) -> None:
@@ -194,9 +213,19 @@ def endpoint_keys(connection: Connection, endpoint_id: int) -> list[str]:
     return [str(row["sealed"]) for row in found]
 
 
-def endpoints_due(connection: Connection, busy: Collection[int], limit: int) -> list[int]:
-    """List endpoints that have a delivery due and are not being served."""
-    found = rows(connection, OUTGOING["endpoints_due"], busy=list(busy), limit=limit)
+def endpoints_due(
+    connection: Connection, busy: Collection[int], limit: int, of_customer: int
+) -> list[int]:
+    """Note and return the endpoints whose turn it is: with a delivery due, not being served (as the
+    `busy` are), those first that had no turn for longest; no more than so many of one customer.
+    """
+    found = rows(
+        connection,
+        OUTGOING["endpoints_due"],
+        busy=list(busy),
+        limit=limit,
+        of_customer=of_customer,
+    )
     return [int(row["id"]) for row in found]
 
 
@@ -251,9 +280,20 @@ def replay_delivery(connection: Connection, delivery_id: int) -> None:
     run(connection, OUTGOING["delivery_replay"], delivery_id=delivery_id)
 
 
-def replay_since(connection: Connection, endpoint_id: int, since: datetime) -> int:
-    """Make all deliveries of events since then due again; return how many."""
-    return run(connection, OUTGOING["replay_since"], endpoint_id=endpoint_id, since=since)
+def replay_after(
+    connection: Connection, endpoint_id: int, last: tuple[datetime, str], limit: int
+) -> Batch | None:
+    """Make deliveries of the first events after that one due again; None where there are none."""
+    moment, event_id = last
+    row = one(
+        connection,
+        OUTGOING["replay_after"],
+        endpoint_id=endpoint_id,
+        moment=moment,
+        event_id=event_id,
+        limit=limit,
+    )
+    return Batch(row["count"], (row["created_at"], row["id"])) if row else None
 
 
 def prune(connection: Connection, limit: int) -> int:

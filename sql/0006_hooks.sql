@@ -23,6 +23,7 @@ CREATE INDEX hook_source_keys_source_idx ON provisioner.hook_source_keys (source
 CREATE TABLE provisioner.hook_subjects (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id  bigint,
+    owner_id     bigint,
     kind         text NOT NULL CHECK (kind IN ('account', 'number')),
     external_id  text,
     account_id   bigint,
@@ -33,12 +34,16 @@ CREATE TABLE provisioner.hook_subjects (
     ignored_to   bigint NOT NULL DEFAULT -1
 );
 CREATE UNIQUE INDEX hook_subjects_external_id_key
-    ON provisioner.hook_subjects (coalesce(customer_id, 0), kind, external_id);
+    ON provisioner.hook_subjects (coalesce(customer_id, 0), kind, external_id, coalesce(owner_id, 0));
 CREATE UNIQUE INDEX hook_subjects_account_id_key
     ON provisioner.hook_subjects (coalesce(customer_id, 0), account_id) WHERE external_id IS NULL;
 CREATE INDEX hook_subjects_account_id_idx ON provisioner.hook_subjects (account_id);
 CREATE UNIQUE INDEX hook_subjects_number_key
     ON provisioner.hook_subjects (coalesce(customer_id, 0), number);
+COMMENT ON COLUMN provisioner.hook_subjects.customer_id IS
+    'the customer whose sources name it so; null: the operator''s';
+COMMENT ON COLUMN provisioner.hook_subjects.owner_id IS
+    'the customer whose account or number it is, for ever; null: not known yet, so it is nothing yet';
 COMMENT ON COLUMN provisioner.hook_subjects.account_id IS
     'the account that its events met or made; it stays when the account is deleted elsewhere';
 COMMENT ON COLUMN provisioner.hook_subjects.base IS
@@ -47,6 +52,12 @@ COMMENT ON COLUMN provisioner.hook_subjects.ignored_to IS
     'versions up to this are about a former account of the same name';
 COMMENT ON COLUMN provisioner.hook_subjects.born_version IS
     'with born_event: the event by which it was created';
+
+-- The portal names accounts and numbers by its own keys, and need not know whose they are.
+CREATE INDEX sip_accounts_external_id_idx ON provisioner.sip_accounts (external_id)
+    WHERE external_id IS NOT NULL;
+CREATE INDEX numbers_external_id_idx ON provisioner.numbers (external_id)
+    WHERE external_id IS NOT NULL;
 
 -- Events are kept: a subject's state is the fold of all of them.
 CREATE TABLE provisioner.incoming_events (
@@ -84,6 +95,7 @@ CREATE TABLE provisioner.webhook_endpoints (
     description   text NOT NULL DEFAULT '',
     active        boolean NOT NULL DEFAULT true,
     disabled_by   text,
+    served_at     timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT webhook_endpoints_project_of_customer FOREIGN KEY (project_id, customer_id)
         REFERENCES provisioner.projects (id, customer_id),
@@ -94,6 +106,8 @@ COMMENT ON COLUMN provisioner.webhook_endpoints.customer_id IS
     'whose events it gets; null: everybody''s';
 COMMENT ON COLUMN provisioner.webhook_endpoints.project_id IS 'null: those of all projects';
 COMMENT ON COLUMN provisioner.webhook_endpoints.types IS 'the types of events it gets; empty: all';
+COMMENT ON COLUMN provisioner.webhook_endpoints.served_at IS
+    'when its last turn to be sent to began; who has waited longest is the next';
 COMMENT ON COLUMN provisioner.webhook_endpoints.disabled_by IS
     'why it is not active, where nobody has chosen so: it answered 410 Gone';
 
@@ -175,7 +189,9 @@ SELECT event.id, subject.customer_id, event.webhook_id, event.source_id, event.t
   JOIN provisioner.hook_subjects AS subject ON subject.id = event.subject_id;
 
 CREATE VIEW provisioner.webhook_endpoint_status AS
-SELECT endpoint.*, coalesce(tally.pending, 0) AS pending, coalesce(tally.dead, 0) AS dead
+SELECT endpoint.id, endpoint.customer_id, endpoint.project_id, endpoint.url, endpoint.types,
+       endpoint.description, endpoint.active, endpoint.disabled_by, endpoint.created_at,
+       coalesce(tally.pending, 0) AS pending, coalesce(tally.dead, 0) AS dead
   FROM provisioner.webhook_endpoints AS endpoint
   LEFT JOIN LATERAL (
       SELECT count(*) FILTER (WHERE state = 'pending') AS pending,

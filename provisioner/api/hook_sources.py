@@ -20,6 +20,7 @@ from provisioner.errors import NotFound
 from provisioner.hook_store import ShownEvent, Source
 from provisioner.hooks import review, sources
 from provisioner.hooks.review import EventNotOpen
+from provisioner.hooks.sources import TooManySources
 
 sources_resource = Resource("Hook sources", "/hook-sources")
 events_resource = Resource("Hook events", "/hook-events")
@@ -29,7 +30,7 @@ EVENT = "/<id:event_id>"
 MANAGE = Permission.HOOKS_MANAGE
 
 
-@sources_resource.post("", MANAGE, status=201)
+@sources_resource.post("", MANAGE, status=201, errors=[TooManySources])
 def create_hook_source(call: Call, body: SourceBody) -> NewSourceView:
     """Add a sender of events.
 

@@ -21,7 +21,7 @@ from provisioner.api.webhook_views import (
 )
 from provisioner.hooks import endpoints
 from provisioner.hooks.addresses import AddressRefused
-from provisioner.hooks.endpoints import EndpointInactive, NewEndpoint
+from provisioner.hooks.endpoints import EndpointInactive, NewEndpoint, TooManyEndpoints
 from provisioner.webhook_store import Delivery, Endpoint
 
 endpoints_resource = Resource("Webhook endpoints", "/webhook-endpoints")
@@ -32,7 +32,7 @@ DELIVERY = "/<id:delivery_id>"
 MANAGE = Permission.WEBHOOKS_MANAGE
 
 
-@endpoints_resource.post("", MANAGE, status=201, errors=[AddressRefused])
+@endpoints_resource.post("", MANAGE, status=201, errors=[AddressRefused, TooManyEndpoints])
 def create_webhook_endpoint(call: Call, body: EndpointBody) -> NewEndpointView:
     """Add a place where events are sent.
 

@@ -6,9 +6,11 @@ address that was judged, not to the name again (it may resolve to another one a 
 """
 
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from provisioner.errors import InvalidInput
@@ -17,6 +19,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 URL_LENGTH = 2000  # characters
+RESOLVE_TIMEOUT = 5.0  # seconds
 DEFAULT_PORTS = {"https": 443, "http": 80}
 PRIVILEGED_PORTS = 1024  # below it only the default ports are a web server's
 
@@ -99,29 +102,46 @@ def parse(url: str) -> Target:
     return Target(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], path)
 
 
-def resolve(target: Target) -> list[Address]:
+def resolve(target: Target, timeout: float = RESOLVE_TIMEOUT) -> list[Address]:
     """Return all addresses of a target's host, in the resolver's order.
 
     Raises:
-        AddressRefused: it has none.
+        AddressRefused: it has none, or its name servers have not said so within `timeout` seconds.
     """
+    answers: SimpleQueue[list[str] | None] = SimpleQueue()
+    # The resolver cannot be told how long to wait; whoever asks it in vain is left behind.
+    threading.Thread(target=_look_up, args=(target, answers), daemon=True).start()
+    try:
+        found = answers.get(timeout=max(timeout, 0.001))
+    except Empty:
+        found = None
+    if found is None:
+        raise AddressRefused("url", "must have a host name that has an address")
+    return [ip_address(text.partition("%")[0]) for text in found]
+
+
+def _look_up(target: Target, answers: SimpleQueue[list[str] | None]) -> None:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise AddressRefused("url", "must have a host name that has an address") from None
-    texts = dict.fromkeys(str(entry[4][0]) for entry in found)
-    return [ip_address(text.partition("%")[0]) for text in texts]
+        answers.put(None)
+    else:
+        answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
 
 
-def checked(url: str, allowed: Sequence[Network]) -> tuple[Target, list[Address]]:
+def checked(
+    url: str, allowed: Sequence[Network], timeout: float = RESOLVE_TIMEOUT
+) -> tuple[Target, list[Address]]:
     """Return where a URL leads, if webhooks may be sent there; the addresses are those judged.
+
+    The name may take `timeout` seconds to resolve.
 
     Raises:
         InvalidInput: it is not one to which webhooks can be sent.
         AddressRefused: one of its addresses, its port or its scheme is not allowed.
     """
     target = parse(url)
-    addresses = resolve(target)
+    addresses = resolve(target, timeout)
     if all(_is_within(address, allowed) for address in addresses):
         return target, addresses
     for address in addresses:

@@ -30,16 +30,14 @@ def found(
         return "The account was here before the event, which would begin it anew."
     generation = stored.data.get("generation")
     if generation is not None:
-        change = hook_store.changed_elsewhere(connection, subject.account_id, generation)
+        change = hook_store.changed_elsewhere(connection, subject, generation)
         if change:
             return (
                 f"The account has been changed here ({change['type']}) since generation "
                 f"{generation}, which the event's sender saw."
             )
     if _revives(decision, actual):
-        change = hook_store.state_changed_elsewhere(
-            connection, subject.account_id, stored.occurred_at
-        )
+        change = hook_store.state_changed_elsewhere(connection, subject, stored.occurred_at)
         if change:
             return f"The account's state was changed here ({change['type']}) after the event."
     return None

@@ -16,7 +16,7 @@ from time import monotonic
 from provisioner import db, webhook_store
 from provisioner.db import Connection, Database
 from provisioner.errors import DatabaseUnavailable
-from provisioner.hooks import incoming
+from provisioner.hooks import endpoints, incoming
 from provisioner.hooks.backoff import next_delay
 from provisioner.hooks.delivery import Outcome, deliver
 from provisioner.hooks.signature import sign
@@ -27,6 +27,8 @@ from provisioner.webhook_store import Claimed
 log = logging.getLogger(__name__)
 
 SENDERS = 16  # endpoints that are served at the same time
+SENDERS_OF_CUSTOMER = 8  # of them for endpoints of one customer
+TURN = 30.0  # seconds after which an endpoint makes room for those that wait longer
 LEASE = 60.0  # seconds after which a claimed delivery counts as lost; an attempt takes 15 or less
 PRUNE_BATCH = 1000  # events deleted in one transaction
 
@@ -54,21 +56,26 @@ class Deliverer:
             busy = set(self._busy)
         if len(busy) >= SENDERS:
             return
-        for endpoint_id in webhook_store.endpoints_due(connection, busy, SENDERS - len(busy)):
+        due = webhook_store.endpoints_due(
+            connection, busy, SENDERS - len(busy), SENDERS_OF_CUSTOMER
+        )
+        for endpoint_id in due:
             with self._lock:
                 self._busy.add(endpoint_id)
             threading.Thread(target=self._serve, args=(endpoint_id,), daemon=True).start()
 
     def _serve(self, endpoint_id: int) -> None:
-        """Attempt all that is due at an endpoint."""
+        """Attempt what is due at an endpoint, until its turn is over."""
         url = self._settings.database_url
+        over = monotonic() + TURN
         try:
             with (
                 db.translated_errors(),
                 db.connect(url, autocommit=True, name="provisioner sender") as connection,
             ):
                 while not self._stopping.is_set() and self._attempt(connection, endpoint_id):
-                    pass
+                    if monotonic() >= over:
+                        break
         except DatabaseUnavailable as error:
             log.warning("endpoint %s: %s", endpoint_id, error.detail)
         except Exception:
@@ -128,7 +135,7 @@ def record(connection: Connection, claimed: Claimed, outcome: Outcome, chance: f
             error=outcome.error,
         )
         if outcome.gone:
-            webhook_store.endpoint_gone(connection, claimed.endpoint_id)
+            endpoints.gone(connection, claimed.endpoint_id)
 
 
 def upkeep(database: Database, stopping: threading.Event) -> None:

@@ -13,7 +13,8 @@ from provisioner.errors import InvalidInput
 from provisioner.hooks.addresses import Address, Network, Target, checked
 
 CONNECT_TIMEOUT = 5.0  # seconds
-TIMEOUT = 15.0  # seconds for the whole exchange
+TIMEOUT = 15.0  # seconds for all of an attempt
+ADDRESSES_MAX = 4  # of a name that are tried
 RESPONSE_KEPT = 4096  # bytes of an answer's body that are read and kept
 USER_AGENT = "provisioner-webhooks"
 
@@ -45,7 +46,7 @@ def deliver(
     began = monotonic()
     try:
         target, addresses = checked(url, allowed)
-        status, response = _exchange(target, addresses, headers, body)
+        status, response = _exchange(target, addresses, headers, body, began + TIMEOUT)
     except InvalidInput as error:
         return Outcome(None, _milliseconds(began), f"{error.code}: {error.detail}")
     except (OSError, HTTPException, ValueError) as error:
@@ -72,13 +73,21 @@ def _complaint(status: int) -> str | None:
 
 
 def _exchange(
-    target: Target, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
+    target: Target,
+    addresses: Sequence[Address],
+    headers: Mapping[str, str],
+    body: bytes,
+    deadline: float,
 ) -> tuple[int, str]:
-    """Send the request to the first address that takes a connection, and read the answer."""
+    """Send the request to the first address that takes a connection, and read the answer.
+
+    Raises:
+        TimeoutError: the monotonic clock has come to the deadline.
+    """
     # The watchdog has a descriptor of its own, because TLS takes over the connection's.
-    with _connected(target, addresses) as connection, connection.dup() as handle:
+    with _connected(target, addresses, deadline) as connection, connection.dup() as handle:
         late = threading.Event()
-        watchdog = threading.Timer(TIMEOUT, _hang_up, [handle, late])
+        watchdog = threading.Timer(_left(deadline), _hang_up, [handle, late])
         watchdog.start()
         try:
             answer = _request(target, connection, headers, body)
@@ -89,11 +98,24 @@ def _exchange(
         return answer
 
 
-def _connected(target: Target, addresses: Sequence[Address]) -> socket.socket:
+def _left(deadline: float) -> float:
+    """Return the seconds until a deadline.
+
+    Raises:
+        TimeoutError: there are none.
+    """
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _connected(target: Target, addresses: Sequence[Address], deadline: float) -> socket.socket:
     failure: OSError = ConnectionError("no address")
-    for address in addresses:
+    for address in addresses[:ADDRESSES_MAX]:
+        timeout = min(CONNECT_TIMEOUT, _left(deadline))
         try:
-            return socket.create_connection((str(address), target.port), timeout=CONNECT_TIMEOUT)
+            return socket.create_connection((str(address), target.port), timeout=timeout)
         except OSError as error:
             failure = error
     raise failure

@@ -6,17 +6,25 @@ from datetime import datetime
 from typing import Any
 
 from provisioner import journal, webhook_store
-from provisioner.access import Actor
+from provisioner.access import WORKER, Actor
 from provisioner.db import Connection
 from provisioner.errors import Conflict, NotFound
 from provisioner.hooks.addresses import Network, checked
-from provisioner.hooks.ownership import owner
 from provisioner.hooks.signature import new_secret
 from provisioner.journal import Change
 from provisioner.sealing import Sealer
+from provisioner.users import customer_for
 from provisioner.webhook_store import Delivery, Endpoint
 
+ENDPOINTS_MAX = 50  # of one customer
+REPLAY_BATCH = 1000  # events in one statement
 FORMER_KEY_SIGNS = 24 * 3600  # seconds that a replaced key signs beside the new one
+
+
+class TooManyEndpoints(Conflict):
+    """The customer has 50 webhook endpoints; delete one first."""
+
+    code = "too-many-endpoints"
 
 
 class EndpointInactive(Conflict):
@@ -46,11 +54,17 @@ def create(
 
     Raises:
         InvalidInput: webhooks cannot be sent to the URL, or there is no such customer.
+        TooManyEndpoints: as it says.
     """
     checked(new.url, allowed)
+    customer_id = customer_for(connection, actor, new.customer_id)
+    if customer_id is not None:
+        count = webhook_store.count_endpoints(connection, customer_id)
+        if count >= ENDPOINTS_MAX:
+            raise TooManyEndpoints()
     endpoint_id = webhook_store.insert_endpoint(
         connection,
-        customer_id=owner(connection, actor, new.customer_id),
+        customer_id=customer_id,
         project_id=actor.project_id,
         url=new.url,
         types=list(new.types),
@@ -90,12 +104,13 @@ def change(
         NotFound: there is no such endpoint.
         InvalidInput: webhooks cannot be sent to the URL.
     """
+    url = changes.get("url")
+    if url not in (None, read(connection, actor, endpoint_id).url):
+        checked(url, allowed)  # before anybody has to wait
     before = read(connection, actor, endpoint_id, lock=True)
     after = replace(before, **changes)
     if after == before:
         return before
-    if after.url != before.url:
-        checked(after.url, allowed)
     webhook_store.update_endpoint(connection, after)
     after = read(connection, actor, endpoint_id)
     _record(connection, actor, "webhook_endpoint.updated", before, after)
@@ -135,10 +150,11 @@ def test(connection: Connection, actor: Actor, endpoint_id: int) -> Delivery:
     Raises:
         NotFound, EndpointInactive: as they say.
     """
-    endpoint = read(connection, actor, endpoint_id)
+    endpoint = read(connection, actor, endpoint_id, lock=True)
     _ensure_active(endpoint)
     data = {"endpoint_id": endpoint.id}
     delivery_id = webhook_store.publish_to(connection, endpoint_id, "ping", data)
+    _record(connection, actor, "webhook_endpoint.tested", endpoint, endpoint)
     return delivery(connection, actor, delivery_id)
 
 
@@ -148,9 +164,13 @@ def replay_since(connection: Connection, actor: Actor, endpoint_id: int, since: 
     Raises:
         NotFound, EndpointInactive: as they say.
     """
-    endpoint = read(connection, actor, endpoint_id, lock=True)
+    webhook_store.hold_endpoint(connection, endpoint_id)
+    endpoint = read(connection, actor, endpoint_id)
     _ensure_active(endpoint)
-    count = webhook_store.replay_since(connection, endpoint_id, since)
+    count, last = 0, (since, "")
+    while batch := webhook_store.replay_after(connection, endpoint_id, last, REPLAY_BATCH):
+        count += batch.count
+        last = batch.last
     _record(connection, actor, "webhook_endpoint.replayed", None, endpoint)
     return count
 
@@ -176,7 +196,16 @@ def replay(connection: Connection, actor: Actor, delivery_id: int) -> Delivery:
     found = delivery(connection, actor, delivery_id)
     _ensure_active(read(connection, actor, found.endpoint_id))
     webhook_store.replay_delivery(connection, delivery_id)
+    _record_replay(connection, actor, found)
     return delivery(connection, actor, delivery_id)
+
+
+def gone(connection: Connection, endpoint_id: int) -> None:
+    """Send an endpoint nothing more, as it has asked by answering 410."""
+    before = webhook_store.endpoint(connection, WORKER, endpoint_id)
+    if before is not None and webhook_store.endpoint_gone(connection, endpoint_id):
+        after = replace(before, active=False)
+        _record(connection, WORKER, "webhook_endpoint.updated", before, after)
 
 
 def _ensure_active(endpoint: Endpoint) -> None:
@@ -201,6 +230,19 @@ def _record(
         after=_facts(after) if after else None,
         customer_id=about.customer_id,
         project_id=about.project_id,
+    )
+    journal.record(connection, actor, change)
+
+
+def _record_replay(connection: Connection, actor: Actor, replayed: Delivery) -> None:
+    change = Change(
+        type="webhook_delivery.replayed",
+        subject="webhook_delivery",
+        subject_id=replayed.id,
+        before={"event_id": replayed.event_id, "state": replayed.state},
+        after={"event_id": replayed.event_id, "state": "pending"},
+        customer_id=replayed.customer_id,
+        project_id=replayed.project_id,
     )
     journal.record(connection, actor, change)
 

@@ -42,6 +42,8 @@ Version = Annotated[StrictInt, Field(ge=0, le=BIGINT_MAX)]
 class _Data(BaseModel):
     version: Version
     generation: Id | None = None
+    customer_id: Id | None = None  # whose it is, where the portal's own key does not say it
+    project_id: Id | None = None
 
 
 class AccountNamed(_Data):
@@ -69,7 +71,6 @@ class AccountCreated(_Data):
     tariff: Tariff = Tariff.PAY_PER_USE
     cloudfire_only: StrictBool = False
     allowed_networks: OwnNetworks = None
-    project_id: Id | None = None
 
 
 class AccountUpdated(AccountNamed):
@@ -105,7 +106,6 @@ class NumberCreated(_Data):
     number: E164Number
     external_id: ExternalId | None = None
     state: NumberState = NumberState.ACTIVE
-    project_id: Id | None = None
 
 
 class NumberUpdated(NumberNamed):
@@ -156,7 +156,4 @@ def read(webhook_id: str, body: str, content: Mapping[str, Any]) -> Incoming | N
         version=data.version,
         occurred_at=envelope.timestamp,
         data=given,
-        account_id=given.get("id"),
-        external_id=given.get("external_id"),
-        number=given.get("number"),
     )

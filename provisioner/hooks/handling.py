@@ -1,7 +1,7 @@
 """Decides one event and carries it out, in the caller's transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provisioner import hook_store
@@ -22,9 +22,10 @@ from provisioner.hooks import conflicts, subjects
 from provisioner.hooks.fold import Decision, Event, Status, decide, settled
 
 _BLOCKED_NUMBER = (NumberUnknown, NumberTaken, NumberNotActive, NumberInUse)
-_NAMES = {"id", "version", "generation", "number"}  # what data says beside fields
+_NAMES = {"id", "version", "generation", "number", "customer_id"}  # what data says beside fields
 _BELONGING = ("project_id", "external_id")  # null: the default one, or none
-_OWN_KEY = "external_id"  # is set by a creation; elsewhere it says what an event is about
+# What a creation sets; elsewhere it says what an event is about.
+_GIVEN_AT_BIRTH = {"external_id", "project_id"}
 
 
 @dataclass
@@ -46,7 +47,7 @@ def handle(
     stored = hook_store.event_to_try(connection, None, event_id)
     if stored is None:
         return []
-    case = _open(connection, actor, stored)
+    actor, case = _open(connection, actor, stored)
     if stored.version <= case.subject.ignored_to:
         hook_store.settle_event(connection, stored.id, case.subject.id, Status.SUPERSEDED)
         return []
@@ -61,8 +62,11 @@ def handle(
     return _carry_out(connection, actor, case, decision)
 
 
-def _open(connection: Connection, actor: Actor, stored: StoredEvent) -> _Case:
+def _open(connection: Connection, actor: Actor, stored: StoredEvent) -> tuple[Actor, _Case]:
+    """Return what is known of an event's subject, and the actor within its owner's bounds."""
     subject = hook_store.lock_subject(connection, stored.subject_id)
+    if actor.customer_id is None:
+        actor = replace(actor, customer_id=subject.owner_id)
     rows = hook_store.subject_events(connection, subject)
     others = [row for row in rows if row["id"] != stored.id]
     done = [row["version"] for row in others if row["status"] != Status.WAITING]
@@ -79,13 +83,13 @@ def _open(connection: Connection, actor: Actor, stored: StoredEvent) -> _Case:
         case.events.append(other)
         if row["status"] == Status.WAITING:
             case.waiting[other.id] = row["id"]
-    return case
+    return actor, case
 
 
 def _event(
     webhook_id: str, source_id: int | None, kind: str, version: int, data: Mapping[str, Any]
 ) -> Event:
-    names = _NAMES if kind.endswith(".created") else _NAMES | {_OWN_KEY}
+    names = _NAMES if kind.endswith(".created") else _NAMES | _GIVEN_AT_BIRTH
     unsaid = {name for name in _BELONGING if data.get(name) is None}
     sets = {name: value for name, value in data.items() if name not in names | unsaid}
     return Event(f"{webhook_id} {source_id or 0}", kind, version, sets)

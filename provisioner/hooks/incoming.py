@@ -6,7 +6,7 @@ number or a name, it is tried again as soon as another event touches that, and b
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,8 @@ from provisioner import hook_store
 from provisioner.access import Actor, Permission, Role, Via
 from provisioner.db import Connection, Database
 from provisioner.errors import Conflict, DatabaseUnavailable, Forbidden
-from provisioner.hook_store import EventStatus, Subject
+from provisioner.hook_store import EventStatus
+from provisioner.hooks import naming
 from provisioner.hooks.fold import Kind, Status
 from provisioner.hooks.handling import handle
 
@@ -31,10 +32,7 @@ class WebhookIdReused(Conflict):
 
 @dataclass(frozen=True)
 class Incoming:
-    """A valid event. `data` has all the fields that its type has, defaults included.
-
-    Of what it is about it gives one name or more: `account_id`, `external_id`, `number`.
-    """
+    """A valid event. `data` has what its type has, what it is about among it."""
 
     webhook_id: str
     body_sha256: bytes
@@ -42,9 +40,6 @@ class Incoming:
     version: int
     occurred_at: datetime
     data: Mapping[str, Any]
-    account_id: int | None = None
-    external_id: str | None = None
-    number: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -75,10 +70,10 @@ def receive(database: Database, source: Actor, incoming: Incoming) -> EventStatu
         )
         if event_id is None:
             return _sent_before(connection, source, incoming)
-        subject = _subject(connection, source, incoming)
-        hook_store.settle_event(connection, event_id, subject.id, Status.WAITING)
-        touched = handle(connection, source, event_id)
-    _follow_up(database, [event_id], touched)
+        touched = []
+        if naming.place(connection, source, event_id, incoming.type, incoming.data):
+            touched = handle(connection, source, event_id)
+    _follow_up(database, source, event_id, touched)
     with database.transaction() as connection:
         return hook_store.event_status(connection, event_id)
 
@@ -91,45 +86,45 @@ def _sent_before(connection: Connection, source: Actor, incoming: Incoming) -> E
     return hook_store.event_status(connection, earlier["id"])
 
 
-def _subject(connection: Connection, source: Actor, incoming: Incoming) -> Subject:
-    """Find what an event is about, by the name that it gives or by one that is known of it."""
-    customer_id, external_id, number = source.customer_id, incoming.external_id, incoming.number
-    if incoming.kind is Kind.ACCOUNT and external_id is None:
-        external_id = hook_store.account_external_id(connection, customer_id, incoming.account_id)
-    if incoming.kind is Kind.NUMBER and number is None:
-        number = hook_store.number_external(connection, customer_id, external_id)
-    subject = hook_store.claim_subject(
-        connection,
-        customer_id=customer_id,
-        kind=incoming.kind,
-        external_id=external_id,
-        account_id=incoming.account_id,
-        number=number,
-    )
-    if subject.number is None and number is not None:
-        subject = replace(subject, number=number)
-        hook_store.save_subject(connection, subject)
-    return subject
-
-
-def _follow_up(database: Database, event_ids: Sequence[int], touched: Sequence[str]) -> None:
-    """Try the events again that waited for what has been touched; the worker does what is left.
+def _follow_up(database: Database, source: Actor, event_id: int, touched: Sequence[str]) -> None:
+    """Try the customer's events again that waited for what was touched; the worker does the rest.
 
     The event itself is among them if it was blocked: what blocked it may have gone meanwhile.
     """
     try:
+        queue = _waiting_for(database, source, touched)
         with database.transaction() as connection:
-            queue = hook_store.events_blocked(connection, touched) if touched else []
-            blocked = hook_store.events_blocked(connection, after=event_ids[0] - 1, limit=1)
-        queue += [event_id for event_id in event_ids if event_id in blocked]
+            blocked = hook_store.events_blocked(connection, after=event_id - 1, limit=1)
+        queue += [event_id] if event_id in blocked else []
         for _ in range(RETRIES):
             if not queue:
                 return
-            touched = retry(database, queue.pop(0))
-            with database.transaction() as connection:
-                queue += hook_store.events_blocked(connection, touched) if touched else []
+            touched = _retry_or_log(database, queue.pop(0))
+            queue += _waiting_for(database, source, touched)
     except DatabaseUnavailable as error:
         log.warning("events that wait are left to the worker: %s", error.detail)
+
+
+def _waiting_for(database: Database, source: Actor, touched: Sequence[str]) -> list[int]:
+    if not touched:
+        return []
+    with database.transaction() as connection:
+        return hook_store.events_blocked(connection, touched, customer_id=source.customer_id)
+
+
+def _retry_or_log(database: Database, event_id: int) -> list[str]:
+    """Try an event again; one that cannot even be tried keeps no other waiting.
+
+    Raises:
+        DatabaseUnavailable: as it says.
+    """
+    try:
+        return retry(database, event_id)
+    except DatabaseUnavailable:
+        raise
+    except Exception:
+        log.exception("event %s: unexpected error", event_id)
+        return []
 
 
 def retry(database: Database, event_id: int) -> list[str]:
@@ -156,5 +151,5 @@ def retry_blocked(database: Database) -> None:
         if not batch:
             return
         for event_id in batch:
-            retry(database, event_id)
+            _retry_or_log(database, event_id)
         after = batch[-1]

@@ -7,6 +7,7 @@ from provisioner.access import Actor, Via
 from provisioner.db import Connection
 from provisioner.errors import Conflict, NotFound
 from provisioner.hook_store import StoredEvent
+from provisioner.hooks import naming
 from provisioner.hooks.fold import Status
 from provisioner.hooks.handling import handle
 from provisioner.journal import Change
@@ -27,7 +28,8 @@ def apply(connection: Connection, person: Actor, event_id: int) -> None:
     stored = _open_event(connection, person, event_id)
     name = f"{stored.source_name}, applied by {person.name}"
     actor = replace(person, via=Via.HOOK, name=name, customer_id=stored.customer_id)
-    handle(connection, actor, event_id, forced=True)
+    if _has_owner(connection, actor, stored):
+        handle(connection, actor, event_id, forced=True)
     _record(connection, person, "hook_event.applied", stored)
 
 
@@ -43,7 +45,9 @@ def dismiss(connection: Connection, person: Actor, event_id: int) -> None:
 
 
 def _open_event(connection: Connection, person: Actor, event_id: int) -> StoredEvent:
-    stored = hook_store.event_to_try(connection, person.customer_id, event_id)
+    stored = None
+    if person.project_id is None:  # hooks concern a whole customer
+        stored = hook_store.event_to_try(connection, person.customer_id, event_id)
     if stored is None:
         raise NotFound("There is no such event.")
     hook_store.lock_subject(connection, stored.subject_id)
@@ -51,6 +55,14 @@ def _open_event(connection: Connection, person: Actor, event_id: int) -> StoredE
     if status not in (Status.CONFLICT, Status.REJECTED, Status.WAITING):
         raise EventNotOpen()
     return stored
+
+
+def _has_owner(connection: Connection, actor: Actor, stored: StoredEvent) -> bool:
+    """Say whether it is clear whose an event's subject is, by now if it was not before."""
+    subject = hook_store.lock_subject(connection, stored.subject_id)
+    if subject.owner_id is not None:
+        return True
+    return naming.place(connection, actor, stored.id, stored.type, stored.data)
 
 
 def _record(connection: Connection, person: Actor, kind: str, stored: StoredEvent) -> None:

@@ -1,16 +1,25 @@
 """The operations on hook sources: who may send events, and with which keys they are signed."""
 
+from typing import Any
+
 from provisioner import hook_store, journal
 from provisioner.access import Actor
 from provisioner.db import Connection
-from provisioner.errors import Forbidden, InvalidInput, NotFound
+from provisioner.errors import Conflict, Forbidden, InvalidInput, NotFound
 from provisioner.hook_store import Source
-from provisioner.hooks.ownership import owner
 from provisioner.hooks.signature import new_secret
 from provisioner.journal import Change
 from provisioner.sealing import Sealer
+from provisioner.users import customer_for
 
+SOURCES_MAX = 20  # of one customer
 KEYS_MAX = 10  # of one source; two suffice to change a key
+
+
+class TooManySources(Conflict):
+    """The customer has 20 hook sources; delete one first."""
+
+    code = "too-many-sources"
 
 
 def create(
@@ -24,15 +33,18 @@ def create(
     Raises:
         Forbidden: the actor sees one project only.
         InvalidInput: there is no such customer.
+        TooManySources: as it says.
     """
     if actor.project_id is not None:
         raise Forbidden("Hooks concern a whole customer; this token sees one project only.")
-    customer_id = owner(connection, actor, customer_id)
+    customer_id = customer_for(connection, actor, customer_id)
+    if customer_id is not None and hook_store.count_sources(connection, customer_id) >= SOURCES_MAX:
+        raise TooManySources()
     source_id = hook_store.insert_source(connection, customer_id, name)
     secret = new_secret()
     hook_store.insert_source_key(connection, source_id, sealer.seal(secret))
     source = read(connection, actor, source_id)
-    _record(connection, actor, "hook_source.created", source)
+    _record(connection, actor, "hook_source.created", None, source)
     return source, secret
 
 
@@ -61,7 +73,8 @@ def activate(connection: Connection, actor: Actor, source_id: int, *, active: bo
     before = read(connection, actor, source_id, lock=True)
     if before.active is not active:
         hook_store.activate_source(connection, source_id, active=active)
-        _record(connection, actor, "hook_source.updated", before)
+        after = read(connection, actor, source_id)
+        _record(connection, actor, "hook_source.updated", before, after)
     return read(connection, actor, source_id)
 
 
@@ -80,7 +93,7 @@ def add_key(
     secret = new_secret()
     hook_store.insert_source_key(connection, source_id, sealer.seal(secret))
     source = read(connection, actor, source_id)
-    _record(connection, actor, "hook_source.key_added", source)
+    _record(connection, actor, "hook_source.key_added", before, source)
     return source, secret
 
 
@@ -90,10 +103,11 @@ def remove_key(connection: Connection, actor: Actor, source_id: int, key_id: int
     Raises:
         NotFound: there is no such source, or it has no such key.
     """
-    source = read(connection, actor, source_id, lock=True)
+    before = read(connection, actor, source_id, lock=True)
     if not hook_store.delete_source_key(connection, source_id, key_id):
         raise NotFound("There is no such hook source.")
-    _record(connection, actor, "hook_source.key_removed", source)
+    after = read(connection, actor, source_id)
+    _record(connection, actor, "hook_source.key_removed", before, after)
 
 
 def delete(connection: Connection, actor: Actor, source_id: int) -> None:
@@ -102,18 +116,31 @@ def delete(connection: Connection, actor: Actor, source_id: int) -> None:
     Raises:
         NotFound: there is no such source.
     """
-    source = read(connection, actor, source_id, lock=True)
+    before = read(connection, actor, source_id, lock=True)
     hook_store.delete_source(connection, source_id)
-    _record(connection, actor, "hook_source.deleted", source)
+    _record(connection, actor, "hook_source.deleted", before, None)
 
 
-def _record(connection: Connection, actor: Actor, kind: str, source: Source) -> None:
-    facts = {"id": source.id, "name": source.name, "active": source.active}
+def _record(
+    connection: Connection, actor: Actor, kind: str, before: Source | None, after: Source | None
+) -> None:
+    about = after or before
+    assert about is not None  # noqa: S101 - one of the two is given
     change = Change(
         type=kind,
         subject="hook_source",
-        subject_id=source.id,
-        after=facts | {"keys": [key["id"] for key in source.keys]},
-        customer_id=source.customer_id,
+        subject_id=about.id,
+        before=_facts(before) if before else None,
+        after=_facts(after) if after else None,
+        customer_id=about.customer_id,
     )
     journal.record(connection, actor, change)
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "name": source.name,
+        "active": source.active,
+        "keys": [key["id"] for key in source.keys],
+    }

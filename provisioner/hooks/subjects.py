@@ -115,7 +115,13 @@ def _create(connection: Connection, actor: Actor, subject: Subject, decision: De
     account = accounts.create(connection, actor, NewAccount(**_typed(given)))
     accounts.set_state(connection, actor, account.id, AccountState(decision.create["state"]))
     version, event = decision.begun
-    return replace(subject, account_id=account.id, born_version=version, born_event=event)
+    return replace(
+        subject,
+        owner_id=account.customer_id,
+        account_id=account.id,
+        born_version=version,
+        born_event=event,
+    )
 
 
 def _change(connection: Connection, actor: Actor, account_id: int, change: Fields) -> None:

@@ -3,6 +3,11 @@
 
 -- fragment: publish_told
 -- Leaves what was told for the endpoints that see it, as the query `publish` does for one change.
+, endpoint AS (
+    SELECT id, customer_id, project_id, types
+      FROM provisioner.webhook_endpoints
+     WHERE active
+       FOR KEY SHARE)
 , event AS (
     INSERT INTO provisioner.outgoing_events (type, customer_id, project_id, data)
     SELECT told.type, told.customer_id, told.project_id,
@@ -20,11 +25,10 @@
 INSERT INTO provisioner.webhook_deliveries (event_id, endpoint_id)
 SELECT event.id, endpoint.id
   FROM event
-  JOIN provisioner.webhook_endpoints AS endpoint
+  JOIN endpoint
     ON (endpoint.customer_id IS NULL OR endpoint.customer_id = event.customer_id)
    AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id)
    AND (endpoint.types = '{}' OR event.type = ANY (endpoint.types))
- WHERE endpoint.active
 
 -- name: rows_copy
 COPY provisioner.import_rows

@@ -9,8 +9,15 @@ RETURNING id;
 SELECT * FROM provisioner.webhook_endpoint_status WHERE id = %(endpoint_id)s AND {scope};
 
 -- name: endpoint_lock
+-- Not against those who only leave something for the endpoint, as every change does.
 SELECT id FROM provisioner.webhook_endpoints WHERE id = %(endpoint_id)s AND {scope}
-   FOR UPDATE;
+   FOR NO KEY UPDATE;
+
+-- name: endpoints_count
+SELECT count(*) AS count FROM provisioner.webhook_endpoints WHERE customer_id = %(customer_id)s;
+
+-- name: endpoint_hold
+SELECT id FROM provisioner.webhook_endpoints WHERE id = %(endpoint_id)s FOR KEY SHARE;
 
 -- name: endpoint_update
 UPDATE provisioner.webhook_endpoints
@@ -47,12 +54,14 @@ SELECT sealed FROM provisioner.webhook_endpoint_keys
 -- name: publish
 -- An event and its deliveries, in the transaction of the change that it tells of; and beside it
 -- account.converged, where no node has to confirm the change of an account. An event is kept where
--- an endpoint sees such events, be it inactive, so that it can be replayed.
+-- an endpoint sees such events, be it inactive, so that it can be replayed. One that is being
+-- deleted is waited for, and gets nothing.
 WITH endpoint AS (
     SELECT id, types, active
       FROM provisioner.webhook_endpoints
      WHERE (customer_id IS NULL OR customer_id = %(customer_id)s)
-       AND (project_id IS NULL OR project_id = %(project_id)s)),
+       AND (project_id IS NULL OR project_id = %(project_id)s)
+       FOR KEY SHARE),
 told AS (
     SELECT %(type)s::text AS type,
            %(data)s::jsonb
@@ -76,8 +85,13 @@ SELECT event.id, endpoint.id
  WHERE endpoint.active;
 
 -- name: publish_converged
--- Tells of accounts that have become live on all nodes.
-WITH event AS (
+-- Tells of accounts that have become live on all nodes; of endpoints see `publish`.
+WITH endpoint AS (
+    SELECT id, customer_id, project_id
+      FROM provisioner.webhook_endpoints
+     WHERE active AND (types = '{}' OR 'account.converged' = ANY (types))
+       FOR KEY SHARE),
+event AS (
     INSERT INTO provisioner.outgoing_events (type, customer_id, project_id, data)
     SELECT 'account.converged', converged.customer_id, converged.project_id, converged.data
       FROM provisioner.account_converged AS converged
@@ -87,15 +101,13 @@ WITH event AS (
             WHERE (endpoint.customer_id IS NULL OR endpoint.customer_id = converged.customer_id)
               AND (endpoint.project_id IS NULL OR endpoint.project_id = converged.project_id)
               AND (endpoint.types = '{}' OR 'account.converged' = ANY (endpoint.types)))
-    RETURNING id, type, customer_id, project_id)
+    RETURNING id, customer_id, project_id)
 INSERT INTO provisioner.webhook_deliveries (event_id, endpoint_id)
 SELECT event.id, endpoint.id
   FROM event
-  JOIN provisioner.webhook_endpoints AS endpoint
+  JOIN endpoint
     ON (endpoint.customer_id IS NULL OR endpoint.customer_id = event.customer_id)
-   AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id)
-   AND (endpoint.types = '{}' OR event.type = ANY (endpoint.types))
- WHERE endpoint.active;
+   AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id);
 
 -- name: publish_to
 -- An event for one endpoint, whatever types it has asked for.
@@ -109,15 +121,34 @@ SELECT event.id, %(endpoint_id)s FROM event
 RETURNING id;
 
 -- name: endpoints_due
--- The endpoints that have a delivery due, but for those that are being served here.
-SELECT endpoint.id
-  FROM provisioner.webhook_endpoints AS endpoint
- WHERE endpoint.active AND NOT endpoint.id = ANY (%(busy)s::bigint[])
-   AND EXISTS (
-       SELECT FROM provisioner.webhook_deliveries AS delivery
-        WHERE delivery.endpoint_id = endpoint.id AND delivery.state = 'pending'
-          AND delivery.next_attempt_at <= now())
- LIMIT %(limit)s;
+-- The endpoints that have a delivery due, but for those that are being served here: whoever had his
+-- turn longest ago is the first, and a customer has no more than his part of the senders.
+WITH busy AS (
+    SELECT customer_id, count(*) AS count
+      FROM provisioner.webhook_endpoints
+     WHERE id = ANY (%(busy)s::bigint[])
+     GROUP BY customer_id),
+due AS (
+    SELECT id, served_at,
+           coalesce((SELECT count FROM busy
+                      WHERE busy.customer_id IS NOT DISTINCT FROM endpoint.customer_id), 0)
+           + row_number() OVER (PARTITION BY customer_id ORDER BY served_at NULLS FIRST, id)
+           AS place
+      FROM provisioner.webhook_endpoints AS endpoint
+     WHERE active AND NOT id = ANY (%(busy)s::bigint[])
+       AND EXISTS (
+           SELECT FROM provisioner.webhook_deliveries AS delivery
+            WHERE delivery.endpoint_id = endpoint.id AND delivery.state = 'pending'
+              AND delivery.next_attempt_at <= now())),
+turn AS (
+    SELECT id FROM due
+     WHERE place <= %(of_customer)s
+     ORDER BY served_at NULLS FIRST, id
+     LIMIT %(limit)s)
+UPDATE provisioner.webhook_endpoints AS endpoint SET served_at = now()
+  FROM turn
+ WHERE endpoint.id = turn.id
+RETURNING endpoint.id;
 
 -- name: delivery_claim
 -- Takes the first delivery of an endpoint that is due. Others may have it when the lease is over:
@@ -165,21 +196,31 @@ UPDATE provisioner.webhook_deliveries
        delivered_at = NULL
  WHERE id = %(delivery_id)s;
 
--- name: replay_since
--- Sends an endpoint again whatever concerned it since a moment, and what it missed while it was
--- inactive or did not exist.
-INSERT INTO provisioner.webhook_deliveries AS present (event_id, endpoint_id)
-SELECT event.id, endpoint.id
-  FROM provisioner.outgoing_events AS event
-  JOIN provisioner.webhook_endpoints AS endpoint
-    ON (endpoint.customer_id IS NULL OR endpoint.customer_id = event.customer_id)
-   AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id)
-   AND (endpoint.types = '{}' OR event.type = ANY (endpoint.types))
- WHERE endpoint.id = %(endpoint_id)s AND event.created_at >= %(since)s AND event.type <> 'ping'
- ORDER BY event.created_at
-ON CONFLICT ON CONSTRAINT webhook_deliveries_event_key DO UPDATE
-   SET state = 'pending', attempts = 0, due_since = now(), next_attempt_at = now(),
-       delivered_at = NULL;
+-- name: replay_after
+-- Sends an endpoint again whatever concerned it after an event, and what it missed while it was
+-- inactive or did not exist; says which was the last of how many.
+WITH batch AS (
+    SELECT event.id, event.created_at
+      FROM provisioner.outgoing_events AS event
+      JOIN provisioner.webhook_endpoints AS endpoint
+        ON (endpoint.customer_id IS NULL OR endpoint.customer_id = event.customer_id)
+       AND (endpoint.project_id IS NULL OR endpoint.project_id = event.project_id)
+       AND (endpoint.types = '{}' OR event.type = ANY (endpoint.types))
+     WHERE endpoint.id = %(endpoint_id)s AND event.type <> 'ping'
+       AND event.created_at >= %(moment)s
+       AND (event.created_at, event.id) > (%(moment)s, %(event_id)s)
+     ORDER BY event.created_at, event.id
+     LIMIT %(limit)s),
+due AS (
+    INSERT INTO provisioner.webhook_deliveries AS present (event_id, endpoint_id)
+    SELECT id, %(endpoint_id)s FROM batch ORDER BY created_at, id
+    ON CONFLICT ON CONSTRAINT webhook_deliveries_event_key DO UPDATE
+       SET state = 'pending', attempts = 0, due_since = now(), next_attempt_at = now(),
+           delivered_at = NULL)
+SELECT id, created_at, count(*) OVER () AS count
+  FROM batch
+ ORDER BY created_at DESC, id DESC
+ LIMIT 1;
 
 -- name: prune_events
 -- Events older than 30 days with all that came of them, unless a delivery is still pending.

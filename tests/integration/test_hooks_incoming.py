@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -334,6 +334,54 @@ def test_a_number_that_is_made_elsewhere_is_met_by_the_next_round(
     assert portal.account()["main_number"] == NUMBER
 
 
+@pytest.mark.parametrize("how", ["deactivated", "deleted"])
+def test_what_a_refused_source_has_sent_is_not_tried_again(
+    portal: Portal, client: Client, how: str
+) -> None:
+    fields: dict[str, Any] = {"name": "Front desk", "main_number": NUMBER, "voice_channels": 2}
+    portal.send("account.created", external_id="crm-1", **fields)
+    (source,) = client("GET", "/hook-sources").json["items"]
+    path = f"/hook-sources/{source['id']}"
+    if how == "deleted":
+        client("DELETE", path)
+    else:
+        client("PATCH", path, {"active": False})
+    client.new_number()
+    incoming.retry_blocked(client.http.application.extensions["provisioner"].database)
+    assert portal.account() is None
+
+
+def test_an_event_that_cannot_be_tried_keeps_no_other_waiting(
+    portal: Portal, client: Client, admin: db.Connection
+) -> None:
+    for name, number in (("crm-1", NUMBER), ("crm-2", OTHER_NUMBER)):
+        fields: dict[str, Any] = {"name": name, "main_number": number, "voice_channels": 2}
+        portal.send("account.created", external_id=name, **fields)
+    admin.execute(
+        'UPDATE provisioner.incoming_events SET data = data || \'{"tariff": "no tariff"}\''
+        " WHERE data ->> 'external_id' = 'crm-1'"
+    )
+    for number in (NUMBER, OTHER_NUMBER):
+        client.new_number(number)
+    incoming.retry_blocked(client.http.application.extensions["provisioner"].database)
+    assert portal.account("crm-1") is None
+    assert portal.account("crm-2")["main_number"] == OTHER_NUMBER
+
+
+def test_an_event_makes_other_customers_events_wait_for_the_worker(
+    portal: Portal, client: Client, customer: Any
+) -> None:
+    theirs = Portal(
+        client, client.create("/hook-sources", name="x", customer_id=customer["id"])["secret"]
+    )
+    fields: dict[str, Any] = {"name": "Theirs", "main_number": NUMBER, "voice_channels": 2}
+    assert theirs.send("account.created", external_id="a", **fields).json["status"] == "rejected"
+    portal.apply("number.created", number=NUMBER, project_id=customer["project_id"])
+    assert portal.account("a") is None
+    incoming.retry_blocked(client.http.application.extensions["provisioner"].database)
+    assert portal.account("a")["name"] == "Theirs"
+
+
 # What people do meanwhile.
 
 
@@ -495,6 +543,25 @@ def test_a_customer_sees_the_events_of_his_own_sources(
     assert member("POST", f"/hook-events/{event['id']}/apply").status_code == 404
 
 
+@pytest.mark.parametrize("decision", ["apply", "dismiss"])
+def test_a_token_of_one_project_decides_nothing(
+    client: Client, customer: Any, decision: str
+) -> None:
+    source = client.create("/hook-sources", name="Theirs", customer_id=customer["id"])
+    event = Portal(client, source["secret"]).send("account.enabled", external_id="crm-1").json
+    client("POST", f"/hook-events/{event['event_id']}/dismiss")
+    token = client.create("/tokens", name="x", role=Role.ADMIN, project_id=customer["project_id"])[
+        "token"
+    ]
+    limited = client.bearing(token)
+    answers = [
+        limited("POST", f"/hook-events/{event_id}/{decision}")
+        for event_id in (event["event_id"], 999_999_999)
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert client("GET", f"/hook-events/{event['event_id']}").json["status"] == "dismissed"
+
+
 # Keys.
 
 
@@ -518,6 +585,27 @@ def test_keys_rotate_without_a_gap(portal: Portal, client: Client) -> None:
     assert client("DELETE", f"{path}/{source['keys'][0]['id']}").status_code == 204
     assert portal.post('{"type": "ping"}').status_code == 401
     assert new.post('{"type": "ping"}').status_code == 200
+
+
+def test_what_became_of_a_source_is_written_down(portal: Portal, client: Client) -> None:
+    (source,) = client("GET", "/hook-sources").json["items"]
+    path = f"/hook-sources/{source['id']}"
+    first = source["keys"][0]["id"]
+    client("PATCH", path, {"active": False})
+    second = client.create(f"{path}/keys")["keys"][1]["id"]
+    client("DELETE", f"{path}/keys/{first}")
+    client("DELETE", path)
+    facts = {"id": source["id"], "name": "Portal"}
+    states = [
+        None,
+        {**facts, "active": True, "keys": [first]},
+        {**facts, "active": False, "keys": [first]},
+        {**facts, "active": False, "keys": [first, second]},
+        {**facts, "active": False, "keys": [second]},
+        None,
+    ]
+    log = client("GET", "/audit-events?subject=hook_source&sort=id").json["items"]
+    assert [(event["before"], event["after"]) for event in log] == list(pairwise(states))
 
 
 def test_a_source_that_is_deleted_is_refused_and_its_events_stay(
@@ -607,6 +695,12 @@ def test_without_a_signature_or_with_an_unknown_key_nothing_is_taken(
     old = sign([portal.secret], "msg_1", GOOD, ago(minutes=6))
     assert client.http.post(PATH, data=GOOD, headers=old).status_code == 401
     assert events(admin) == []
+
+
+def test_an_old_message_costs_no_work_of_the_database(portal: Portal, client: Client) -> None:
+    client.http.application.extensions["provisioner"].database.close()
+    old = sign([portal.secret], "msg_1", GOOD, ago(minutes=6))
+    assert client.http.post(PATH, data=GOOD, headers=old).status_code == 401
 
 
 def test_each_faulty_field_is_pointed_at(portal: Portal) -> None:

@@ -4,14 +4,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner import accounts, db
+from provisioner import accounts, db, numbers, queries, webhook_store
 from provisioner.access import Role, Via, system_actor
+from provisioner.hooks import deliverer, endpoints, sources
 from provisioner.hooks.deliverer import Deliverer, upkeep
-from provisioner.model import AccountState
+from provisioner.model import AccountState, NewNumber
 from provisioner.settings import Settings
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 from tests.integration.receiver import ALLOWED, Receiver, receiver
@@ -177,6 +179,79 @@ def test_an_event_is_sent_if_and_only_if_its_change_is_committed(
     database.close()
 
 
+# While endpoints change.
+
+
+def test_whoever_changes_an_endpoint_holds_up_no_change_of_an_account(
+    client: Client, portal: Receiver, settings: Settings
+) -> None:
+    made = endpoint(client, portal)
+    operator = system_actor(Via.CLI, "test")
+    with (
+        db.connect(settings.database_url) as other,
+        db.connect(settings.database_url) as connection,
+    ):
+        endpoints.read(other, operator, made["id"], lock=True)
+        connection.execute("SET lock_timeout = '1s'")
+        make_number(connection)
+        assert len(deliveries(client)) == 0
+    assert {one["type"] for one in deliveries(client)} == {"number.created"}
+
+
+def make_number(connection: db.Connection) -> None:
+    """Do something that is told of."""
+    numbers.create(connection, system_actor(Via.CLI, "test"), NewNumber(number=NUMBER))
+
+
+@pytest.mark.parametrize("tell", ["publish", "publish_converged", "publish_told"])
+def test_an_endpoint_that_is_being_deleted_holds_no_change_back(
+    client: Client, portal: Receiver, settings: Settings, tell: str
+) -> None:
+    made = endpoint(client, portal)
+    account = client.new_account(OTHER_NUMBER)
+    deleted, done = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        with db.connect(settings.database_url) as other:
+            endpoints.delete(other, system_actor(Via.CLI, "test"), made["id"])
+            deleted.set()
+            done.wait(0.5)  # meanwhile the other one waits for this
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    deleted.wait()
+    with db.connect(settings.database_url) as connection:
+        if tell == "publish":
+            make_number(connection)
+        elif tell == "publish_converged":
+            webhook_store.publish_converged(connection, [account["main_number"][1:]])
+        else:
+            publish_told(connection)
+    thread.join()
+    assert deliveries(client) == []
+
+
+def publish_told(connection: db.Connection) -> None:
+    """Tell of all numbers as an import does."""
+    text = (Path(queries.__file__).parent / "bulk.sql").read_text()
+    body = text.partition("-- fragment: publish_told")[2].partition("-- name:")[0]
+    told = "SELECT * FROM provisioner.audit_events WHERE type = 'number.created'"
+    connection.execute(f"WITH told AS ({told}){body}".encode())
+
+
+def test_a_replay_goes_on_after_a_batch(
+    client: Client, portal: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = endpoint(client, portal, "number.created")
+    for index in range(5):
+        client.new_number(f"+39061234560{index}")
+    monkeypatch.setattr(endpoints, "REPLAY_BATCH", 2)
+    replayed = client(
+        "POST", f"/webhook-endpoints/{made['id']}/replay", {"since": "2020-01-01T00:00:00Z"}
+    )
+    assert replayed.json == {"deliveries": 5}
+
+
 # Retries.
 
 
@@ -292,6 +367,96 @@ def test_two_workers_send_each_event_once(
     eventually(lambda: len(deliveries(client, "state=delivered&limit=100")) == 30)
     second.stop()
     assert len({event.id for event in portal.received}) == len(portal.received) == 30
+
+
+# Nobody takes all senders.
+
+
+def test_who_has_waited_longest_is_the_next(
+    client: Client, portal: Receiver, admin: db.Connection
+) -> None:
+    made = [endpoint(client, portal, "number.created")["id"] for _ in range(3)]
+    client.new_number()
+    turns = [webhook_store.endpoints_due(admin, [], 1, 16) for _ in range(4)]
+    assert turns == [[made[0]], [made[1]], [made[2]], [made[0]]]
+
+
+def test_a_customer_has_a_part_of_the_senders(
+    client: Client, portal: Receiver, admin: db.Connection
+) -> None:
+    customer = client.create("/customers", name="Bianchi")["id"]
+    project = client.create("/projects", name="Milan", customer_id=customer)["id"]
+    theirs = [endpoint(client, portal, customer_id=customer)["id"] for _ in range(4)]
+    client.create("/numbers", number=NUMBER, project_id=project)
+    operators = endpoint(client, portal)["id"]
+    client.create("/numbers", number=OTHER_NUMBER, project_id=project)
+    due = webhook_store.endpoints_due(admin, theirs[:1], 10, 3)
+    assert sorted(due) == [theirs[1], theirs[2], operators]
+
+
+def test_an_endpoint_makes_room_when_its_turn_is_over(
+    client: Client, portal: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliverer, "SENDERS", 1)
+    monkeypatch.setattr(deliverer, "TURN", 0.0)
+    turns: list[str] = []
+    with receiver() as other:
+        portal.before_answer = lambda: turns.append("first")
+        other.before_answer = lambda: turns.append("second")
+        for one in (portal, other):
+            endpoint(client, one, "number.created")
+        for number in (NUMBER, OTHER_NUMBER):
+            client.new_number(number)
+        sender = Sender(settings)
+        eventually(lambda: len(turns) == 4)
+        sender.stop()
+    assert turns == ["first", "second", "first", "second"]
+
+
+def test_a_customer_has_so_many_endpoints_and_sources(
+    client: Client, portal: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "ENDPOINTS_MAX", 1)
+    monkeypatch.setattr(sources, "SOURCES_MAX", 1)
+    customer = client.create("/customers", name="Bianchi")["id"]
+    bodies = {
+        "/webhook-endpoints": {"url": portal.url, "customer_id": customer},
+        "/hook-sources": {"name": "x", "customer_id": customer},
+    }
+    answers = [client("POST", path, body) for path, body in bodies.items() for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 409, 201, 409]
+    assert answers[1].json["type"].endswith(":too-many-endpoints")
+    assert answers[3].json["type"].endswith(":too-many-sources")
+
+
+# What is written down.
+
+
+def written(client: Client, kind: str) -> Any:
+    """The one audit event of a type."""
+    (event,) = client("GET", f"/audit-events?type={kind}").json["items"]
+    return event
+
+
+def test_tests_and_replays_are_written_down(client: Client, portal: Receiver) -> None:
+    made = endpoint(client, portal)
+    delivery = client("POST", f"/webhook-endpoints/{made['id']}/test").json
+    client("POST", f"/webhook-deliveries/{delivery['id']}/replay")
+    assert written(client, "webhook_endpoint.tested")["subject_id"] == str(made["id"])
+    replayed = written(client, "webhook_delivery.replayed")
+    assert replayed["after"] == {"event_id": delivery["event_id"], "state": "pending"}
+
+
+def test_a_deactivation_by_410_is_written_down_as_the_workers(
+    client: Client, portal: Receiver, sender: Sender
+) -> None:
+    made = endpoint(client, portal, "number.created")
+    portal.status = 410
+    client.new_number()
+    eventually(lambda: not client("GET", f"/webhook-endpoints/{made['id']}").json["active"])
+    event = written(client, "webhook_endpoint.updated")
+    assert (event["before"]["active"], event["after"]["active"]) == (True, False)
+    assert "worker" in str(event)
 
 
 # Secrets.

@@ -1,11 +1,13 @@
 """Where webhooks may go: nowhere inside the operator's network, by whatever spelling."""
 
+import socket
+import threading
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from provisioner.errors import InvalidInput
-from provisioner.hooks.addresses import AddressRefused, checked, is_public, parse
+from provisioner.hooks.addresses import AddressRefused, checked, is_public, parse, resolve
 
 LOOPBACK = [ip_network("127.0.30.0/24")]
 
@@ -107,3 +109,13 @@ def test_the_operator_can_allow_networks_of_his_own() -> None:
     assert (target.authority, target.path) == ("127.0.30.1:81", "/x?y=z")
     with pytest.raises(AddressRefused):
         checked("http://127.0.0.1:81/", LOOPBACK)
+
+
+def test_a_resolver_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(10) and [])
+    with pytest.raises(AddressRefused):
+        resolve(parse("https://portal.example/"), timeout=0.05)
+    answered.set()

@@ -4,11 +4,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
-from provisioner.hooks import delivery
+from provisioner.hooks import addresses, delivery
+from provisioner.hooks.addresses import Target
 from provisioner.hooks.delivery import Outcome, deliver
 
 HOST = "127.0.30.1"
@@ -94,3 +96,29 @@ def test_an_address_that_is_not_allowed_is_not_connected_to() -> None:
     assert outcome.error == (
         "address-refused: url must lead to public addresses only, not to 127.0.0.1."
     )
+
+
+def test_all_of_an_attempt_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = addresses.checked
+
+    def slow_resolver(*given: Any) -> Any:
+        time.sleep(0.8)
+        return judged(*given)
+
+    monkeypatch.setattr(delivery, "checked", slow_resolver)
+    monkeypatch.setattr(delivery, "TIMEOUT", 1.0)
+    began = time.monotonic()
+    outcome = attempt(lambda connection: list(iter(lambda: connection.recv(100), b"")))
+    assert outcome.error == "timeout"
+    assert time.monotonic() - began < 1.6
+
+
+def test_no_more_than_four_addresses_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = [ip_address(f"127.0.30.{last}") for last in range(2, 6)]
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        target = Target("http", "portal.example", port, "/")
+        monkeypatch.setattr(delivery, "checked", lambda *_: (target, [*dead, ip_address(HOST)]))
+        outcome = deliver(f"http://portal.example:{port}/", {}, b"{}", ALLOWED)
+    assert outcome.error is not None
+    assert outcome.error.startswith("ConnectionRefusedError")

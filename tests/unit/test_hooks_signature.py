@@ -1,7 +1,7 @@
 """Standard Webhooks signatures, and what hostile senders make of them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from provisioner.errors import ProvisionerError
-from provisioner.hooks.signature import NotUtf8, SignatureInvalid, new_secret, sign, verify
+from provisioner.hooks.signature import NotUtf8, SignatureInvalid, SignedMessage, new_secret, sign
 
 SECRET, OTHER = new_secret(), new_secret()
 BODY = '{"type": "ping"}'
+
+
+def verify(keys: Sequence[str], headers: Mapping[str, str], body: bytes) -> int:
+    """The index of the first secret that has signed a message."""
+    message = SignedMessage.read(headers, body)
+    for index, secret in enumerate(keys):
+        if message.is_signed_with(secret):
+            return index
+    raise SignatureInvalid
 
 
 def signed(**headers: str) -> dict[str, str]:
