@@ -5,6 +5,7 @@ CREATE TABLE provisioner.imports (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id bigint REFERENCES provisioner.customers ON DELETE CASCADE,
     project_id  bigint NOT NULL REFERENCES provisioner.projects ON DELETE CASCADE,
+    scope_project_id bigint REFERENCES provisioner.projects ON DELETE CASCADE,
     kind        text NOT NULL CHECK (kind IN ('numbers', 'accounts')),
     format      text NOT NULL CHECK (format IN ('csv', 'ndjson')),
     mode        text NOT NULL CHECK (mode IN ('all_or_nothing', 'good_rows')),
@@ -25,6 +26,8 @@ CREATE INDEX imports_unfinished_idx ON provisioner.imports (id)
     WHERE status IN ('validating', 'applying');
 COMMENT ON COLUMN provisioner.imports.customer_id IS 'who sees it; null: the operator alone';
 COMMENT ON COLUMN provisioner.imports.project_id IS 'the project of lines that name none';
+COMMENT ON COLUMN provisioner.imports.scope_project_id IS
+    'the one project that its maker sees, and it reaches; null: all of the customer''s projects';
 COMMENT ON COLUMN provisioner.imports.recipient IS
     'age public key that the new passwords are encrypted to; null: the accounts get none';
 COMMENT ON COLUMN provisioner.imports.actor IS 'who asked for it: what he sees limits the import';

@@ -33,6 +33,7 @@ def insert(
         connection,
         IMPORTS["import_insert"],
         customer_id=actor.customer_id,
+        scope_project_id=actor.project_id,
         project_id=project_id,
         kind=kind,
         format=file_format,

@@ -96,6 +96,6 @@ def record(connection: Connection, actor: Actor, kind: str, job: Import) -> None
         subject_id=job.id,
         after=job.facts(),
         customer_id=job.customer_id,
-        project_id=job.project_id,
+        project_id=job.scope_project_id,
     )
     journal.record(connection, actor, change)

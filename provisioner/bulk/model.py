@@ -66,11 +66,16 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Import:
-    """An import as its row has it. `recipient` is None where the accounts get no credentials."""
+    """An import as its row has it. `recipient` is None where the accounts get no credentials.
+
+    `project_id` is the project of lines that name none; `scope_project_id` the one project that the
+    import is limited to, as its maker is, and seen by those who see that project's.
+    """
 
     id: int
     customer_id: int | None
     project_id: int
+    scope_project_id: int | None
     kind: Kind
     format: Format
     mode: Mode

@@ -1,19 +1,20 @@
 -- Imports as jobs: what was asked for, how far it is, what waits to be fetched.
 
 -- name: import_insert
-INSERT INTO provisioner.imports (customer_id, project_id, kind, format, mode, recipient, actor)
-VALUES (%(customer_id)s, %(project_id)s, %(kind)s, %(format)s, %(mode)s, %(recipient)s, %(actor)s)
+INSERT INTO provisioner.imports (customer_id, scope_project_id, project_id, kind, format, mode, recipient, actor)
+VALUES (%(customer_id)s, %(scope_project_id)s, %(project_id)s, %(kind)s, %(format)s, %(mode)s,
+        %(recipient)s, %(actor)s)
 RETURNING *;
 
 -- name: import
 SELECT * FROM provisioner.imports
  WHERE id = %(import_id)s
-   AND {scope};
+   AND {import_scope};
 
 -- name: import_lock
 SELECT * FROM provisioner.imports
  WHERE id = %(import_id)s
-   AND {scope}
+   AND {import_scope}
    FOR NO KEY UPDATE;
 
 -- name: errors

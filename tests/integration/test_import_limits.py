@@ -1,0 +1,95 @@
+"""Imports of several people: who sees them, how many may wait, whose turn it is, what is told."""
+
+from typing import Any
+
+import pyrage
+import pytest
+
+from provisioner import db
+from provisioner.access import Role
+from provisioner.settings import Settings
+from tests.integration.conftest import Client
+from tests.integration.importing import Imports, accounts_file
+from tests.integration.world import Tenant, new_tenant
+
+
+@pytest.fixture
+def imports(client: Client, settings: Settings) -> Imports:
+    return Imports(client, settings, pyrage.x25519.Identity.generate())
+
+
+@pytest.fixture
+def tenant(client: Client, admin: db.Connection) -> Tenant:
+    tenant = new_tenant(client, "Alpha", "06111111")
+    admin.execute("DELETE FROM provisioner.imports")
+    return tenant
+
+
+def customer_of(imports: Imports, tenant: Tenant) -> Imports:
+    return imports.bearing(tenant.tokens[Role.ADMIN])
+
+
+def project_of(imports: Imports, tenant: Tenant) -> Imports:
+    """With a token that is limited to the tenant's first project."""
+    return imports.bearing(tenant.tokens_of_project[Role.ADMIN])
+
+
+def listed(imports: Imports) -> list[int]:
+    return [job["id"] for job in imports.client("GET", "/imports").json["items"]]
+
+
+def answers(imports: Imports, job: Any) -> list[int]:
+    """What each way to an import is answered."""
+    path = f"/imports/{job['id']}"
+    ways = ("GET", ""), ("GET", "/errors"), ("GET", "/credentials"), ("POST", "/cancel")
+    return [imports.client(method, f"{path}{way}").status_code for method, way in ways]
+
+
+# Who sees it.
+
+
+def test_an_import_of_the_customers_is_not_seen_with_a_token_of_one_project(
+    imports: Imports, tenant: Tenant
+) -> None:
+    """Its lines may name any project, whatever the one of those that name none is."""
+    customer, project = customer_of(imports, tenant), project_of(imports, tenant)
+    job = customer.run("accounts", accounts_file([tenant.parameters["number"]]))
+    assert (job["status"], job["project_id"]) == ("done", tenant.project)
+    assert answers(project, job) == [404, 404, 404, 404]
+    assert listed(project) == []
+    told = project.client("GET", "/audit-events?subject=import").json["items"]
+    assert told == []
+    assert len(customer.credentials(job)) == 1
+
+
+def test_an_import_of_one_project_is_seen_with_tokens_of_that_project_and_of_more(
+    imports: Imports, tenant: Tenant
+) -> None:
+    project = project_of(imports, tenant)
+    job = project.run("accounts", accounts_file([tenant.parameters["number"]]))
+    for reader in (project, customer_of(imports, tenant), imports):
+        assert listed(reader) == [job["id"]]
+    assert answers(project, job) == [200, 200, 200, 409]
+
+
+def test_an_import_of_one_project_is_not_seen_with_tokens_of_another(
+    imports: Imports, tenant: Tenant
+) -> None:
+    job = project_of(imports, tenant).run("accounts", accounts_file(["+390611111199"]))
+    admin = customer_of(imports, tenant).client
+    second = admin.create("/projects", name="Second")
+    made = admin.create("/tokens", name="second", role="admin", project_id=second["id"])
+    other = imports.bearing(made["token"])
+    assert answers(other, job) == [404, 404, 404, 404]
+    assert listed(other) == []
+
+
+def test_an_import_of_the_operators_is_not_seen_by_a_customer(
+    imports: Imports, tenant: Tenant
+) -> None:
+    content = accounts_file([tenant.parameters["number"]])
+    job = imports.run("accounts", content, f"&project={tenant.project}")
+    assert job["status"] == "done"
+    for reader in (customer_of(imports, tenant), project_of(imports, tenant)):
+        assert answers(reader, job) == [404, 404, 404, 404]
+        assert listed(reader) == []
