@@ -76,10 +76,12 @@ CREATE TABLE provisioner.import_credentials (
 );
 COMMENT ON COLUMN provisioner.import_credentials.content IS 'a piece of a file in the age format';
 
--- The planner knows nothing of lines that came a moment ago, and only an owner may count them.
+-- The planner knows nothing of lines that came a moment ago, and only an owner may count them. The
+-- lock that this takes is held until the import ends, so nobody waits for it: the planner then has
+-- the counts of another import.
 CREATE FUNCTION provisioner.analyze_import() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog
-AS 'ANALYZE provisioner.import_rows';
+AS 'ANALYZE (SKIP_LOCKED) provisioner.import_rows';
 REVOKE ALL ON FUNCTION provisioner.analyze_import() FROM PUBLIC;
 
 CREATE TRIGGER wake_worker AFTER INSERT OR UPDATE OF status ON provisioner.imports
