@@ -1,5 +1,6 @@
 """Imports of several people: who sees them, how many may wait, whose turn it is, what is told."""
 
+import threading
 from typing import Any
 
 import pyrage
@@ -7,10 +8,12 @@ import pytest
 
 from provisioner import db
 from provisioner.access import Role
+from provisioner.bulk import staging
 from provisioner.settings import Settings
 from tests.integration.conftest import Client
-from tests.integration.importing import Imports, accounts_file
+from tests.integration.importing import ACCOUNT_HEADER, Imports, accounts_file, file_of, numbers
 from tests.integration.world import Tenant, new_tenant
+from tests.system import eventually
 
 
 @pytest.fixture
@@ -93,3 +96,38 @@ def test_an_import_of_the_operators_is_not_seen_by_a_customer(
     for reader in (customer_of(imports, tenant), project_of(imports, tenant)):
         assert answers(reader, job) == [404, 404, 404, 404]
         assert listed(reader) == []
+
+
+# Side by side.
+
+
+@pytest.mark.parametrize("analyze_from", [1, staging.ANALYZE_FROM])
+def test_one_import_does_not_wait_for_another(
+    imports: Imports, settings: Settings, monkeypatch: pytest.MonkeyPatch, analyze_from: int
+) -> None:
+    """The first is held up by somebody who has changed one of its numbers, but not committed."""
+    monkeypatch.setattr(staging, "ANALYZE_FROM", analyze_from)
+    wanted = numbers(4)
+    assert imports.run("numbers", file_of("number", wanted))["status"] == "done"
+    held = imports.upload("accounts", accounts_file(wanted[:2]), "&credentials=none").json
+    worker = threading.Thread(target=imports.work)
+    with db.connect(settings.database_url) as other:
+        other.execute("SELECT FROM provisioner.numbers WHERE number = %s FOR UPDATE", wanted[:1])
+        worker.start()
+        eventually(lambda: imports.state(held) == "applying")
+        assert imports.run("accounts", accounts_file(wanted[2:]))["status"] == "done"
+        assert imports.state(held) == "applying"
+    worker.join()
+    assert imports.state(held) == "done"
+
+
+# What is told of it.
+
+
+def test_a_report_does_not_repeat_a_long_line(imports: Imports) -> None:
+    long = "1" * 60_000
+    rows = [f"Line {i},+390612345678,1,{long}" for i in range(20)]
+    job = imports.run("accounts", file_of(f"{ACCOUNT_HEADER},allowed_networks", rows))
+    rule = "must have at most 50 characters"
+    assert (2, "allowed_networks/0", rule) in imports.errors(job)
+    assert len(imports.client("GET", f"/imports/{job['id']}/errors").text) < 20_000
