@@ -17,6 +17,7 @@ CREATE TABLE provisioner.imports (
     rows_done   bigint NOT NULL DEFAULT 0,
     rows_bad    bigint NOT NULL DEFAULT 0,
     attempts    integer NOT NULL DEFAULT 0,
+    started_at  timestamptz,
     detail      text,
     actor       jsonb NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
@@ -24,6 +25,9 @@ CREATE TABLE provisioner.imports (
 );
 CREATE INDEX imports_unfinished_idx ON provisioner.imports (id)
     WHERE status IN ('validating', 'applying');
+-- Whose turn it is; the operator is customer 0 here.
+CREATE INDEX imports_started_idx ON provisioner.imports (coalesce(customer_id, 0), started_at);
+COMMENT ON COLUMN provisioner.imports.started_at IS 'the last time that a worker took it up';
 COMMENT ON COLUMN provisioner.imports.customer_id IS 'who sees it; null: the operator alone';
 COMMENT ON COLUMN provisioner.imports.project_id IS 'the project of lines that name none';
 COMMENT ON COLUMN provisioner.imports.scope_project_id IS

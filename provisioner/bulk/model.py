@@ -86,6 +86,7 @@ class Import:
     rows_done: int
     rows_bad: int
     attempts: int
+    started_at: datetime | None
     detail: str | None
     actor: Actor
     created_at: datetime

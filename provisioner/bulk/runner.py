@@ -50,12 +50,20 @@ class ImportRunner:
     def step(self, connection: Connection) -> None:
         """Run what waits; `connection` commits each statement by itself."""
         import_store.expire_credentials(connection)
-        for import_id in import_store.unfinished(connection):
-            if not self._stopping.is_set() and import_store.claim(connection, import_id):
-                try:
-                    self._try(connection, import_id)
-                finally:
-                    import_store.unclaim(connection, import_id)
+        tried: list[int] = []  # another worker may have some of them
+        while not self._stopping.is_set():
+            import_id = import_store.next_import(connection, tried)
+            if import_id is None:
+                return
+            tried.append(import_id)
+            self._claim_and_try(connection, import_id)
+
+    def _claim_and_try(self, connection: Connection, import_id: int) -> None:
+        if import_store.claim(connection, import_id):
+            try:
+                self._try(connection, import_id)
+            finally:
+                import_store.unclaim(connection, import_id)
 
     def _try(self, connection: Connection, import_id: int) -> None:
         job = import_store.attempt(connection, import_id)

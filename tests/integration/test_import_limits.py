@@ -7,8 +7,11 @@ import pyrage
 import pytest
 
 from provisioner import db
-from provisioner.access import Role
+from provisioner.access import Role, Via, system_actor
 from provisioner.bulk import staging
+from provisioner.bulk.errors import TooManyImports
+from provisioner.bulk.imports import NewImport, upload
+from provisioner.bulk.model import Format, Kind
 from provisioner.settings import Settings
 from tests.integration.conftest import Client
 from tests.integration.importing import ACCOUNT_HEADER, Imports, accounts_file, file_of, numbers
@@ -119,6 +122,46 @@ def test_one_import_does_not_wait_for_another(
         assert imports.state(held) == "applying"
     worker.join()
     assert imports.state(held) == "done"
+
+
+# How many, and whose turn it is.
+
+
+def test_five_imports_of_a_customer_may_wait(imports: Imports, tenant: Tenant) -> None:
+    customer = customer_of(imports, tenant)
+    sent = [customer.upload("accounts", "", "&credentials=none") for _ in range(6)]
+    assert [answer.status_code for answer in sent] == [202] * 5 + [409]
+    assert sent[5].json["type"].endswith(":too-many-imports")
+    assert imports.upload("numbers", "").status_code == 202, "the operator's do not count"
+    customer.client("POST", f"/imports/{sent[0].json['id']}/cancel")
+    assert customer.upload("accounts", "", "&credentials=none").status_code == 202
+
+
+def test_imports_that_are_sent_at_once_count_as_well(
+    imports: Imports, settings: Settings, admin: db.Connection
+) -> None:
+    """The sixth has begun before the others were there."""
+
+    class Late:
+        """A file whose first byte comes when five others have been stored."""
+
+        def read(self, _: int = -1, /) -> bytes:
+            for _ in range(5):
+                assert imports.upload("numbers", "").status_code == 202
+            return b""
+
+    actor = system_actor(Via.API, "test")
+    with db.connect(settings.database_url) as connection, pytest.raises(TooManyImports):
+        upload(connection, actor, NewImport(Kind.NUMBERS, Format.CSV), Late())
+
+
+def test_customers_take_turns(imports: Imports, tenant: Tenant, admin: db.Connection) -> None:
+    first, second = imports, customer_of(imports, tenant)
+    sent = [first.upload("numbers", "").json["id"] for _ in range(3)]
+    sent += [second.upload("accounts", "", "&credentials=none").json["id"] for _ in range(2)]
+    imports.work()
+    order = admin.execute("SELECT id FROM provisioner.imports ORDER BY started_at").fetchall()
+    assert [row["id"] for row in order] == [sent[0], sent[3], sent[1], sent[4], sent[2]]
 
 
 # What is told of it.
