@@ -166,6 +166,7 @@ def fetch_import_credentials(call: Call, import_id: int) -> Response:
     response = streamed(
         lambda connection: imports.credentials(connection, call.actor, import_id), SEALED
     )
+    imports.tell_fetched(call.connection, call.actor, import_id)
     name = f"import-{import_id}.csv.age"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

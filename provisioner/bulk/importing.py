@@ -78,7 +78,7 @@ def _check_and_apply(
     )
     if finished is None:
         raise ImportCancelled()
-    record(connection, job.actor, "import.finished", finished)
+    record(connection, job.actor, "import.finished" if applied else "import.failed", finished)
     return finished
 
 

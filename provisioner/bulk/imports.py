@@ -60,9 +60,11 @@ def create(connection: Connection, actor: Actor, new: NewImport) -> Import:
         raise Forbidden()
     recipient = _recipient(new)
     project = projects.for_new(connection, actor, new.project_id)
-    return import_store.insert(
+    job = import_store.insert(
         connection, actor, project.id, new.kind, new.format, new.mode, recipient
     )
+    importing.record(connection, actor, "import.created", job)
+    return job
 
 
 def _recipient(new: NewImport) -> str | None:
@@ -169,6 +171,18 @@ def credentials(connection: Connection, actor: Actor, import_id: int) -> Iterato
     if first is None:
         raise CredentialsGone()
     return _forgotten_after(connection, job, first, pieces)
+
+
+def tell_fetched(connection: Connection, actor: Actor, import_id: int) -> None:
+    """Tell the audit trail that somebody fetches the credentials file, whole or in part.
+
+    To be committed before the first piece leaves: even a part of the file has passwords.
+
+    Raises:
+        NotFound: there is no such import.
+    """
+    job = read(connection, actor, import_id)
+    importing.record(connection, actor, "import.credentials_fetched", job)
 
 
 def _forgotten_after(

@@ -115,6 +115,7 @@ class Import:
             "rows_total": self.rows_total,
             "rows_done": self.rows_done,
             "rows_bad": self.rows_bad,
+            "detail": self.detail,
         }
 
 

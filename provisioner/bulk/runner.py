@@ -16,7 +16,7 @@ from provisioner import db, store
 from provisioner.bulk import import_store
 from provisioner.bulk.application import Server
 from provisioner.bulk.errors import ImportCancelled, Overtaken
-from provisioner.bulk.importing import run_import
+from provisioner.bulk.importing import record, run_import
 from provisioner.bulk.model import Import, Progress, Status
 from provisioner.bulk.sinks import DatabaseSink, NoSink
 from provisioner.db import Connection
@@ -120,8 +120,11 @@ class ImportRunner:
                 self._work = None
 
     def _fail(self, connection: Connection, job: Import, detail: str) -> None:
-        import_store.finish(connection, job.id, Status.FAILED, detail=detail)
-        import_store.delete_chunks(connection, job.id)
+        with connection.transaction():
+            failed = import_store.finish(connection, job.id, Status.FAILED, detail=detail)
+            import_store.delete_chunks(connection, job.id)
+            if failed is not None:
+                record(connection, job.actor, "import.failed", failed)
 
 
 class _UploadedFile(io.RawIOBase):

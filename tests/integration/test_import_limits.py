@@ -174,3 +174,45 @@ def test_a_report_does_not_repeat_a_long_line(imports: Imports) -> None:
     rule = "must have at most 50 characters"
     assert (2, "allowed_networks/0", rule) in imports.errors(job)
     assert len(imports.client("GET", f"/imports/{job['id']}/errors").text) < 20_000
+
+
+def told_of(imports: Imports, job: Any) -> list[tuple[str, str]]:
+    """The audit trail of an import, the oldest first: what happened, who did it."""
+    query = f"/audit-events?subject=import&subject_id={job['id']}"
+    events = imports.client("GET", query).json["items"]
+    return [(event["type"], event["actor_name"]) for event in reversed(events)]
+
+
+def test_the_audit_trail_says_who_started_an_import_and_who_fetched_its_passwords(
+    imports: Imports, tenant: Tenant
+) -> None:
+    customer = customer_of(imports, tenant)
+    job = customer.run("accounts", accounts_file([tenant.parameters["number"]]))
+    imports.credentials(job)
+    assert told_of(imports, job) == [
+        ("import.created", "Alpha admin"),
+        ("import.finished", "Alpha admin"),
+        ("import.credentials_fetched", "test"),
+    ]
+
+
+def test_the_audit_trail_knows_a_failed_import(imports: Imports) -> None:
+    job = imports.run("numbers", file_of("number", ["12"]))
+    assert told_of(imports, job) == [("import.created", "test"), ("import.failed", "test")]
+
+
+def test_the_audit_trail_knows_an_import_that_was_given_up(
+    imports: Imports, admin: db.Connection
+) -> None:
+    job = imports.upload("numbers", file_of("number", numbers(1))).json
+    admin.execute("UPDATE provisioner.imports SET attempts = 20")
+    imports.work()
+    assert told_of(imports, job) == [("import.created", "test"), ("import.failed", "test")]
+    assert imports.state(job) == "failed"
+
+
+def test_the_audit_trail_knows_a_cancelled_import(imports: Imports) -> None:
+    job = imports.upload("numbers", "").json
+    for _ in range(2):
+        imports.client("POST", f"/imports/{job['id']}/cancel")
+    assert told_of(imports, job) == [("import.created", "test"), ("import.cancelled", "test")]
