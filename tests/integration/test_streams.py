@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from socket import socketpair
 
 import pytest
 
 from provisioner import db
+from provisioner.api import streams
 from provisioner.api.streams import STREAMS_MAX
 from tests.integration.conftest import Answer, Client
 from tests.system import eventually
@@ -63,3 +65,21 @@ def test_no_transaction_is_left_open_by_who_goes_away(
         " WHERE datname = current_database() AND application_name = 'provisioner download'"
     )
     eventually(lambda: not admin.execute(left).fetchall())
+
+
+def test_who_takes_too_long_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upload waits for a byte that never comes, until the connection is shut down."""
+    monkeypatch.setattr(streams, "SECONDS_MAX", 0.2)
+    headers = {"Authorization": f"Bearer {client.token}", "Content-Type": "text/csv"}
+    ours, theirs = socketpair()
+    with ours, theirs, ours.makefile("rb") as body:
+        environ = {
+            "gunicorn.socket": ours,
+            "wsgi.input": body,
+            "CONTENT_LENGTH": "100",
+        }
+        path = "/imports?kind=numbers"
+        answer = client.send("POST", path, headers, environ_overrides=environ)
+        assert answer.status_code == 400
+        assert theirs.recv(1) == b""
+    assert client("GET", "/imports").json["items"] == []
