@@ -91,7 +91,7 @@ def _given(operation: Operation) -> dict[str, Any]:
         if request.mimetype not in operation.takes:
             raise UnsupportedMediaType(f"Send the body as {' or '.join(operation.takes)}.")
         request.max_content_length = STREAM_MAX
-        given["stream"] = idempotency.Content(request.stream)
+        given["stream"] = idempotency.Content(request.stream, request.content_length)
     elif operation.body is not None:
         given["body"] = reading.body(operation.body)
     elif operation.method != "GET":

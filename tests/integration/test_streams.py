@@ -9,7 +9,7 @@ import pytest
 from provisioner import db
 from provisioner.api import streams
 from provisioner.api.streams import STREAMS_MAX
-from tests.integration.conftest import Answer, Client
+from tests.integration.conftest import NUMBER, Answer, Client
 from tests.system import eventually
 
 EXPORT = "/exports/numbers"
@@ -76,10 +76,21 @@ def test_who_takes_too_long_is_cut_off(client: Client, monkeypatch: pytest.Monke
         environ = {
             "gunicorn.socket": ours,
             "wsgi.input": body,
+            "wsgi.input_terminated": True,  # as gunicorn has it
             "CONTENT_LENGTH": "100",
         }
         path = "/imports?kind=numbers"
         answer = client.send("POST", path, headers, environ_overrides=environ)
         assert answer.status_code == 400
         assert theirs.recv(1) == b""
+    assert client("GET", "/imports").json["items"] == []
+
+
+def test_an_upload_that_breaks_off_is_no_shorter_file(client: Client) -> None:
+    headers = {"Authorization": f"Bearer {client.token}", "Content-Type": "text/csv"}
+    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "100"}  # as gunicorn has them
+    content = f"number\n{NUMBER}\n"
+    path = "/imports?kind=numbers"
+    answer = client.send("POST", path, headers, data=content, environ_overrides=environ)
+    assert answer.status_code == 400
     assert client("GET", "/imports").json["items"] == []
