@@ -177,6 +177,8 @@ _SCOPES = {
     "{customer_scope}": (("customer", "id"),),
     "{project_scope}": (("customer", "customer_id"), ("project", "id")),
     "{user_scope}": (("customer", "customer_id"),),
+    # An import reaches as far as its maker, so nobody who sees less may see it.
+    "{import_scope}": (("customer", "customer_id"), ("project", "scope_project_id")),
 }
 SCOPES = {
     name: " AND ".join(_VISIBLE.format(*pair) for pair in pairs) for name, pairs in _SCOPES.items()

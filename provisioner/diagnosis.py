@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from provisioner.attempt import Attempt, Reason
 from provisioner.model import AccountState
 from provisioner.sources import Sources
+from provisioner.times import rfc_3339
 
 
 class Verdict(StrEnum):
@@ -209,5 +210,5 @@ def _device(attempt: Attempt) -> str:
 
 
 def _time(moment: datetime) -> str:
-    """Write a time as RFC 3339 in UTC, to the second."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """Nobody looks for milliseconds in a sentence."""
+    return rfc_3339(moment, "seconds")

@@ -19,6 +19,7 @@ from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, OWN_NETWORKS_MAX,
 from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
+CIDR_LENGTH = 50  # characters
 BIGINT_MAX = 2**63 - 1
 YEARS = range(2000, 9000)  # that a time can be in; PostgreSQL and Python agree on all of them
 _RFC_3339 = re.compile(
@@ -74,6 +75,8 @@ def _rfc_3339(value: object) -> object:
 
 
 def _cidr(value: str) -> str:
+    if len(value) > CIDR_LENGTH:
+        raise ValueError(f"must have at most {CIDR_LENGTH} characters")
     try:
         network = ip_network(value)
     except ValueError as error:
@@ -112,7 +115,7 @@ DestinationPrefix = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^(\+[1-9][0-9]{0,14})?$"}),
 ]
 Email = Annotated[StrictStr, AfterValidator(_email), _text(EMAIL_LENGTH, format="email")]
-Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(50)]
+Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(CIDR_LENGTH)]
 OwnNetworks = Annotated[
     Annotated[list[Cidr], Field(min_length=1, max_length=OWN_NETWORKS_MAX)] | None,
     AfterValidator(_once),

@@ -131,4 +131,5 @@ IMPORTS = Listing(
     key="id",
     columns={"id": int},
     filters={"kind": "kind = %(kind)s", "status": "status = %(status)s"},
+    scope={"customer": "customer_id", "project": "scope_project_id"},
 )

@@ -17,6 +17,7 @@ from provisioner.errors import InvalidInput, NotFound
 from provisioner.journal import Change
 from provisioner.model import Account
 from provisioner.queries import ROTATION
+from provisioner.times import rfc_3339
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class ScheduledChange:
     def facts(self) -> dict[str, Any]:
         """Return what the audit trail and hooks tell of it."""
         action = "expire" if self.expires else "rotate"
-        return {"action": action, "due_at": self.due_at.astimezone(UTC).isoformat()}
+        return {"action": action, "due_at": rfc_3339(self.due_at)}
 
 
 def scheduled(connection: Connection, account_id: int) -> ScheduledChange | None:

@@ -5,6 +5,7 @@ CREATE TABLE provisioner.imports (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id bigint REFERENCES provisioner.customers ON DELETE CASCADE,
     project_id  bigint NOT NULL REFERENCES provisioner.projects ON DELETE CASCADE,
+    scope_project_id bigint REFERENCES provisioner.projects ON DELETE CASCADE,
     kind        text NOT NULL CHECK (kind IN ('numbers', 'accounts')),
     format      text NOT NULL CHECK (format IN ('csv', 'ndjson')),
     mode        text NOT NULL CHECK (mode IN ('all_or_nothing', 'good_rows')),
@@ -16,6 +17,7 @@ CREATE TABLE provisioner.imports (
     rows_done   bigint NOT NULL DEFAULT 0,
     rows_bad    bigint NOT NULL DEFAULT 0,
     attempts    integer NOT NULL DEFAULT 0,
+    started_at  timestamptz,
     detail      text,
     actor       jsonb NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
@@ -23,8 +25,13 @@ CREATE TABLE provisioner.imports (
 );
 CREATE INDEX imports_unfinished_idx ON provisioner.imports (id)
     WHERE status IN ('validating', 'applying');
+-- Whose turn it is; the operator is customer 0 here.
+CREATE INDEX imports_started_idx ON provisioner.imports (coalesce(customer_id, 0), started_at);
+COMMENT ON COLUMN provisioner.imports.started_at IS 'the last time that a worker took it up';
 COMMENT ON COLUMN provisioner.imports.customer_id IS 'who sees it; null: the operator alone';
 COMMENT ON COLUMN provisioner.imports.project_id IS 'the project of lines that name none';
+COMMENT ON COLUMN provisioner.imports.scope_project_id IS
+    'the one project that its maker sees, and it reaches; null: all of the customer''s projects';
 COMMENT ON COLUMN provisioner.imports.recipient IS
     'age public key that the new passwords are encrypted to; null: the accounts get none';
 COMMENT ON COLUMN provisioner.imports.actor IS 'who asked for it: what he sees limits the import';
@@ -73,10 +80,12 @@ CREATE TABLE provisioner.import_credentials (
 );
 COMMENT ON COLUMN provisioner.import_credentials.content IS 'a piece of a file in the age format';
 
--- The planner knows nothing of lines that came a moment ago, and only an owner may count them.
+-- The planner knows nothing of lines that came a moment ago, and only an owner may count them. The
+-- lock that this takes is held until the import ends, so nobody waits for it: the planner then has
+-- the counts of another import.
 CREATE FUNCTION provisioner.analyze_import() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog
-AS 'ANALYZE provisioner.import_rows';
+AS 'ANALYZE (SKIP_LOCKED) provisioner.import_rows';
 REVOKE ALL ON FUNCTION provisioner.analyze_import() FROM PUBLIC;
 
 CREATE TRIGGER wake_worker AFTER INSERT OR UPDATE OF status ON provisioner.imports

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from flask import Response, json, request
 from psycopg.types.json import Jsonb
+from werkzeug.exceptions import ClientDisconnected
 
 from provisioner.access import Actor
 from provisioner.api.problems import KeyReused
@@ -25,15 +26,26 @@ UNREAD = bytes(32)  # stands for a request whose body has not been read yet
 
 
 class Content:
-    """A request's body, hashed as it is read, so that a large one need not be kept."""
+    """A request's body, hashed as it is read, so that a large one need not be kept.
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    `length` is what the client has announced (bytes), if it has.
+    """
+
+    def __init__(self, stream: IO[bytes], length: int | None = None) -> None:
         self._stream = stream
+        self._missing = length or 0
         self._hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes."""
+        """Read the next bytes.
+
+        Raises:
+            ClientDisconnected: there are none, though more were announced: gunicorn does not tell.
+        """
         part = self._stream.read(size)
+        self._missing -= len(part)
+        if not part and self._missing > 0:
+            raise ClientDisconnected()
         self._hash.update(part)
         return part
 

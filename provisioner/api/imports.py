@@ -15,7 +15,7 @@ from provisioner.api.serving import Call
 from provisioner.api.streaming import streamed
 from provisioner.api.view import EXAMPLE_TIME, Page, Time, View, example
 from provisioner.bulk import import_store, imports
-from provisioner.bulk.errors import CredentialsNotReady, ImportFinished
+from provisioner.bulk.errors import CredentialsNotReady, ImportFinished, TooManyImports
 from provisioner.bulk.imports import NewImport
 from provisioner.bulk.model import Fault, Format, Import, Kind, Mode, Status
 
@@ -109,7 +109,7 @@ class ImportErrorView(View):
         return cls.model_validate(fault)
 
 
-@resource.post("", Permission.IMPORTS_MANAGE, status=202, takes=[*FORMATS])
+@resource.post("", Permission.IMPORTS_MANAGE, status=202, errors=[TooManyImports], takes=[*FORMATS])
 def create_import(call: Call, query: NewImportQuery, stream: Content) -> ImportView:
     """Import numbers or accounts: the body is a CSV or NDJSON file of up to 512 MiB.
 
@@ -166,6 +166,7 @@ def fetch_import_credentials(call: Call, import_id: int) -> Response:
     response = streamed(
         lambda connection: imports.credentials(connection, call.actor, import_id), SEALED
     )
+    imports.tell_fetched(call.connection, call.actor, import_id)
     name = f"import-{import_id}.csv.age"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -38,7 +38,7 @@ _ALWAYS = {
     "414": "the path and the query are too long",
     "422": "fields or parameters do not follow their rules",
     "429": "too many requests",
-    "503": "the database cannot be reached at the moment",
+    "503": "the database cannot be reached, or too many files are sent at the moment",
 }
 
 _PROBLEM = {

@@ -14,7 +14,7 @@ from provisioner.hooks.signature import NotUtf8, SignatureInvalid
 log = logging.getLogger(__name__)
 
 TYPE = "urn:provisioner:problem:"
-RETRY_AFTER = 2  # seconds until an unavailable database is worth another try
+RETRY_AFTER = 2  # seconds until what is not available is worth another try
 
 
 class Unauthorized(errors.ProvisionerError):
@@ -45,6 +45,12 @@ class TooManyRequests(errors.ProvisionerError):
     """Too many requests; wait as long as Retry-After says."""
 
     code = "too-many-requests"
+
+
+class TooManyStreams(errors.ProvisionerError):
+    """Too many files are sent and received at the moment; wait as long as Retry-After says."""
+
+    code = "too-many-streams"
 
 
 class KeyReused(errors.ProvisionerError):
@@ -78,6 +84,7 @@ _STATUS: list[tuple[type[errors.ProvisionerError], int]] = [
     (KeyReused, 422),
     (ParametersInvalid, 422),
     (TooManyRequests, 429),
+    (TooManyStreams, 503),
     (errors.DatabaseUnavailable, 503),
     (errors.NodeUnavailable, 503),
 ]

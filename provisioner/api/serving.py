@@ -1,6 +1,7 @@
 """How an operation is served: who asks, what for, in one transaction, and what is answered."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from provisioner import tenancy_store
 from provisioner.access import Actor, Permission
-from provisioner.api import idempotency, preconditions, reading, throttling
+from provisioner.api import idempotency, preconditions, reading, streams, throttling
 from provisioner.api.context import database
 from provisioner.api.operation import Operation
 from provisioner.api.problems import Unauthorized, UnsupportedMediaType
@@ -46,11 +47,13 @@ class Call:
 
 def serve(operation: Operation, **path: Any) -> Response:
     """Serve one request of an operation."""
-    with database().transaction() as connection:
+    with ExitStack() as held, database().transaction() as connection:
         actor = _authenticated(connection)
         throttling.count(actor)
         if not actor.may(operation.permission):
             raise Forbidden()
+        if operation.streams_in:
+            held.enter_context(streams.one())
         given = _given(operation)
         content = given.get("stream") or idempotency.Content(BytesIO(request.get_data()))
         repeated = idempotency.claim(connection, actor, content)
@@ -88,7 +91,7 @@ def _given(operation: Operation) -> dict[str, Any]:
         if request.mimetype not in operation.takes:
             raise UnsupportedMediaType(f"Send the body as {' or '.join(operation.takes)}.")
         request.max_content_length = STREAM_MAX
-        given["stream"] = idempotency.Content(request.stream)
+        given["stream"] = idempotency.Content(request.stream, request.content_length)
     elif operation.body is not None:
         given["body"] = reading.body(operation.body)
     elif operation.method != "GET":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from flask import Response
 
 from provisioner import db
+from provisioner.api import streams
 from provisioner.api.context import services
 from provisioner.db import Connection
 
@@ -26,7 +27,11 @@ def streamed(make: Pieces, mimetype: str) -> Response:
 
 def _pieces(make: Pieces, url: str) -> Generator[bytes, None, None]:
     """Read in a session of its own: the request's transaction ends before its answer is sent."""
-    with db.translated_errors(), db.connect(url, name="provisioner download") as connection:
+    with (
+        streams.one(),
+        db.translated_errors(),
+        db.connect(url, name="provisioner download") as connection,
+    ):
         yield from make(connection)
 
 

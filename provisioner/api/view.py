@@ -1,19 +1,15 @@
 """What a view is: something that is shown, of which answers and their description are made."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
-
-def show_time(moment: datetime) -> str:
-    """Show a time as RFC 3339 in UTC, with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
+from provisioner.times import rfc_3339
 
 Time = Annotated[
     datetime,
-    PlainSerializer(show_time, return_type=str),
+    PlainSerializer(rfc_3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 EXAMPLE_TIME = "2026-01-31T12:00:01.042Z"

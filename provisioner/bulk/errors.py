@@ -3,6 +3,12 @@
 from provisioner.errors import Conflict, NotFound, ProvisionerError
 
 
+class TooManyImports(Conflict):
+    """Five imports of yours are not finished yet; wait for one of them, or cancel it."""
+
+    code = "too-many-imports"
+
+
 class ImportFinished(Conflict):
     """The import is finished, so it cannot be cancelled any more."""
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from provisioner.bulk.model import Format
 from provisioner.bulk.spreadsheet import harmless
 from provisioner.db import Connection
 from provisioner.queries import EXPORTS
+from provisioner.times import rfc_3339
 
 BATCH = 1000  # rows that are in memory at a time
 
@@ -70,8 +71,7 @@ def _piece(rows: Sequence[Mapping[str, Any]], columns: list[str], file_format: F
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        text = value.astimezone(UTC).isoformat(timespec="milliseconds")
-        return text.replace("+00:00", "Z")
+        return rfc_3339(value)
     return value or None if isinstance(value, list) else value
 
 

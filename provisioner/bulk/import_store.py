@@ -1,6 +1,6 @@
 """One function a query on imports as jobs: a connection and plain values in, imports out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg.types.json import Jsonb
 
@@ -33,6 +33,7 @@ def insert(
         connection,
         IMPORTS["import_insert"],
         customer_id=actor.customer_id,
+        scope_project_id=actor.project_id,
         project_id=project_id,
         kind=kind,
         format=file_format,
@@ -90,9 +91,21 @@ def uploaded(connection: Connection, import_id: int) -> Import:
     return Import.from_row(row)
 
 
-def unfinished(connection: Connection) -> list[int]:
-    """List the imports that wait for a worker, or have one, the oldest first."""
-    return [int(row["id"]) for row in rows(connection, IMPORTS["unfinished"])]
+def waiting(connection: Connection, customer_id: int | None) -> int:
+    """Count a customer's imports (None: the operator's) that wait for a worker, or have one."""
+    row = one(connection, IMPORTS["waiting_count"], customer_id=customer_id)
+    return int(row["waiting"]) if row else 0
+
+
+def lock_quota(connection: Connection, customer_id: int | None) -> None:
+    """Have no other import of a customer's begin to wait until the transaction ends."""
+    one(connection, IMPORTS["quota_lock"], customer_id=customer_id)
+
+
+def next_import(connection: Connection, tried: Sequence[int]) -> int | None:
+    """Return the import whose turn it is, of those that wait and were not tried; None: none."""
+    row = one(connection, IMPORTS["next"], tried=[*tried])
+    return int(row["id"]) if row else None
 
 
 def claim(connection: Connection, import_id: int) -> bool:

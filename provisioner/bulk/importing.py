@@ -78,7 +78,7 @@ def _check_and_apply(
     )
     if finished is None:
         raise ImportCancelled()
-    record(connection, job.actor, "import.finished", finished)
+    record(connection, job.actor, "import.finished" if applied else "import.failed", finished)
     return finished
 
 
@@ -96,6 +96,6 @@ def record(connection: Connection, actor: Actor, kind: str, job: Import) -> None
         subject_id=job.id,
         after=job.facts(),
         customer_id=job.customer_id,
-        project_id=job.project_id,
+        project_id=job.scope_project_id,
     )
     journal.record(connection, actor, change)

@@ -8,13 +8,19 @@ from provisioner import projects, store
 from provisioner.access import Actor, Permission
 from provisioner.bulk import import_store, importing
 from provisioner.bulk.application import Server
-from provisioner.bulk.errors import CredentialsGone, CredentialsNotReady, ImportFinished
+from provisioner.bulk.errors import (
+    CredentialsGone,
+    CredentialsNotReady,
+    ImportFinished,
+    TooManyImports,
+)
 from provisioner.bulk.lines import ByteLines
 from provisioner.bulk.model import Format, Import, Kind, Mode, Report, Status
 from provisioner.bulk.sealing import Sink, check_recipient
 from provisioner.db import Connection
 from provisioner.errors import Forbidden, InvalidInput, NotFound
 
+WAITING_MAX = 5  # imports of a customer, or of the operator, that are not finished
 CHUNK = 1024 * 1024  # bytes of an uploaded file in one row
 
 _NEEDED = {Kind.NUMBERS: Permission.NUMBERS_MANAGE, Kind.ACCOUNTS: Permission.ACCOUNTS_MANAGE}
@@ -54,9 +60,11 @@ def create(connection: Connection, actor: Actor, new: NewImport) -> Import:
         raise Forbidden()
     recipient = _recipient(new)
     project = projects.for_new(connection, actor, new.project_id)
-    return import_store.insert(
+    job = import_store.insert(
         connection, actor, project.id, new.kind, new.format, new.mode, recipient
     )
+    importing.record(connection, actor, "import.created", job)
+    return job
 
 
 def _recipient(new: NewImport) -> str | None:
@@ -74,13 +82,22 @@ def upload(connection: Connection, actor: Actor, new: NewImport, file: Upload) -
 
     Raises:
         Forbidden, InvalidInput: as `create` does.
+        TooManyImports: WAITING_MAX of the customer's are not finished.
     """
+    _check_quota(connection, actor)
     job = create(connection, actor, new)
     no = 0
     while content := file.read(CHUNK):
         import_store.add_chunk(connection, job.id, no, content)
         no += 1
+    import_store.lock_quota(connection, actor.customer_id)
+    _check_quota(connection, actor)  # again: others may have been sent meanwhile
     return import_store.uploaded(connection, job.id)
+
+
+def _check_quota(connection: Connection, actor: Actor) -> None:
+    if import_store.waiting(connection, actor.customer_id) >= WAITING_MAX:
+        raise TooManyImports()
 
 
 def import_file(
@@ -154,6 +171,18 @@ def credentials(connection: Connection, actor: Actor, import_id: int) -> Iterato
     if first is None:
         raise CredentialsGone()
     return _forgotten_after(connection, job, first, pieces)
+
+
+def tell_fetched(connection: Connection, actor: Actor, import_id: int) -> None:
+    """Tell the audit trail that somebody fetches the credentials file, whole or in part.
+
+    To be committed before the first piece leaves: even a part of the file has passwords.
+
+    Raises:
+        NotFound: there is no such import.
+    """
+    job = read(connection, actor, import_id)
+    importing.record(connection, actor, "import.credentials_fetched", job)
 
 
 def _forgotten_after(

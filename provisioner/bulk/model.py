@@ -66,11 +66,16 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Import:
-    """An import as its row has it. `recipient` is None where the accounts get no credentials."""
+    """An import as its row has it. `recipient` is None where the accounts get no credentials.
+
+    `project_id` is the project of lines that name none; `scope_project_id` the one project that the
+    import is limited to, as its maker is, and seen by those who see that project's.
+    """
 
     id: int
     customer_id: int | None
     project_id: int
+    scope_project_id: int | None
     kind: Kind
     format: Format
     mode: Mode
@@ -81,6 +86,7 @@ class Import:
     rows_done: int
     rows_bad: int
     attempts: int
+    started_at: datetime | None
     detail: str | None
     actor: Actor
     created_at: datetime
@@ -109,6 +115,7 @@ class Import:
             "rows_total": self.rows_total,
             "rows_done": self.rows_done,
             "rows_bad": self.rows_bad,
+            "detail": self.detail,
         }
 
 

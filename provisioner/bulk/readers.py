@@ -45,9 +45,9 @@ def read_records(
     return _read_ndjson(stream)
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int = SHOWN_MAX) -> str:
     """Return a file's own words as they may be stored and printed: short, without controls."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_MAX])
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:longest])
 
 
 def _text_lines(stream: ByteLines) -> Iterator[tuple[int, str] | Fault]:

@@ -52,6 +52,7 @@ _REQUIRED = {Kind.NUMBERS: ("number",), Kind.ACCOUNTS: ("name", "main_number", "
 _CSV_INTEGERS = {"voice_channels", "project_id"}
 _CSV_TRUTHS = {"true": True, "false": False}
 _CSV_TEXTS = {"name", "external_id"}
+RULE_MAX = 200  # characters of a rule, which may repeat what broke it
 
 
 class Row(NamedTuple):
@@ -104,7 +105,7 @@ def _path(location: tuple[int | str, ...]) -> str | None:
 
 
 def _rule(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    return shown(message.removeprefix("Value error, "), RULE_MAX)
 
 
 def _from_cell(name: str, cell: str) -> Any:

@@ -16,7 +16,7 @@ from provisioner import db, store
 from provisioner.bulk import import_store
 from provisioner.bulk.application import Server
 from provisioner.bulk.errors import ImportCancelled, Overtaken
-from provisioner.bulk.importing import run_import
+from provisioner.bulk.importing import record, run_import
 from provisioner.bulk.model import Import, Progress, Status
 from provisioner.bulk.sinks import DatabaseSink, NoSink
 from provisioner.db import Connection
@@ -50,12 +50,20 @@ class ImportRunner:
     def step(self, connection: Connection) -> None:
         """Run what waits; `connection` commits each statement by itself."""
         import_store.expire_credentials(connection)
-        for import_id in import_store.unfinished(connection):
-            if not self._stopping.is_set() and import_store.claim(connection, import_id):
-                try:
-                    self._try(connection, import_id)
-                finally:
-                    import_store.unclaim(connection, import_id)
+        tried: list[int] = []  # another worker may have some of them
+        while not self._stopping.is_set():
+            import_id = import_store.next_import(connection, tried)
+            if import_id is None:
+                return
+            tried.append(import_id)
+            self._claim_and_try(connection, import_id)
+
+    def _claim_and_try(self, connection: Connection, import_id: int) -> None:
+        if import_store.claim(connection, import_id):
+            try:
+                self._try(connection, import_id)
+            finally:
+                import_store.unclaim(connection, import_id)
 
     def _try(self, connection: Connection, import_id: int) -> None:
         job = import_store.attempt(connection, import_id)
@@ -112,8 +120,11 @@ class ImportRunner:
                 self._work = None
 
     def _fail(self, connection: Connection, job: Import, detail: str) -> None:
-        import_store.finish(connection, job.id, Status.FAILED, detail=detail)
-        import_store.delete_chunks(connection, job.id)
+        with connection.transaction():
+            failed = import_store.finish(connection, job.id, Status.FAILED, detail=detail)
+            import_store.delete_chunks(connection, job.id)
+            if failed is not None:
+                record(connection, job.actor, "import.failed", failed)
 
 
 class _UploadedFile(io.RawIOBase):

@@ -12,10 +12,12 @@ from provisioner.queries import BULK
 
 REPORT_EVERY = 2000  # lines
 SHARE = 0.4  # of an import's whole work
+ANALYZE_FROM = 5000  # lines; fewer are found fast enough without the planner knowing of them
 
 
 def stage(connection: Connection, job: Import, stream: ByteLines, size: int, report: Report) -> int:
     """Copy a file of `size` bytes; return how many of its lines could not even be copied."""
+    run(connection, BULK["plan"])
     counted = _Counted(stream, size)
     faults = _FirstFaults()
     with connection.cursor() as cursor, cursor.copy(BULK["rows_copy"]) as copy:
@@ -30,7 +32,8 @@ def stage(connection: Connection, job: Import, stream: ByteLines, size: int, rep
                 report(Progress(Status.VALIDATING, SHARE * counted.share))
     for fault in faults.first:
         run(connection, BULK["error_insert"], import_id=job.id, **asdict(fault))
-    run(connection, BULK["rows_analyze"])
+    if cursor.rowcount >= ANALYZE_FROM:
+        run(connection, BULK["rows_analyze"])
     return faults.unread_lines
 
 

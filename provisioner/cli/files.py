@@ -105,7 +105,7 @@ def _tell(session: Session, job: Import, faults: list[Fault]) -> Exit:
     output = session.output
     if output.as_json:
         errors = [vars(fault) for fault in faults]
-        output.data({**job.facts(), "detail": job.detail, "errors": errors})
+        output.data({**job.facts(), "errors": errors})
     else:
         if faults:
             columns = ("line", "field", "detail")

@@ -1,19 +1,20 @@
 -- Imports as jobs: what was asked for, how far it is, what waits to be fetched.
 
 -- name: import_insert
-INSERT INTO provisioner.imports (customer_id, project_id, kind, format, mode, recipient, actor)
-VALUES (%(customer_id)s, %(project_id)s, %(kind)s, %(format)s, %(mode)s, %(recipient)s, %(actor)s)
+INSERT INTO provisioner.imports (customer_id, scope_project_id, project_id, kind, format, mode, recipient, actor)
+VALUES (%(customer_id)s, %(scope_project_id)s, %(project_id)s, %(kind)s, %(format)s, %(mode)s,
+        %(recipient)s, %(actor)s)
 RETURNING *;
 
 -- name: import
 SELECT * FROM provisioner.imports
  WHERE id = %(import_id)s
-   AND {scope};
+   AND {import_scope};
 
 -- name: import_lock
 SELECT * FROM provisioner.imports
  WHERE id = %(import_id)s
-   AND {scope}
+   AND {import_scope}
    FOR NO KEY UPDATE;
 
 -- name: errors
@@ -39,8 +40,27 @@ SELECT sum(octet_length(content))::bigint AS bytes
 -- Gives the job to the workers.
 UPDATE provisioner.imports SET status = 'validating' WHERE id = %(import_id)s RETURNING *;
 
--- name: unfinished
-SELECT id FROM provisioner.imports WHERE status IN ('validating', 'applying') ORDER BY id;
+-- name: quota_lock
+-- One upload of a customer's ends at a time, so that none is missed when they are counted.
+SELECT pg_advisory_xact_lock(
+    hashtextextended('provisioner imports of customer', coalesce(%(customer_id)s::bigint, 0)));
+
+-- name: waiting_count
+SELECT count(*) AS waiting
+  FROM provisioner.imports
+ WHERE status IN ('validating', 'applying')
+   AND coalesce(customer_id, 0) = coalesce(%(customer_id)s::bigint, 0);
+
+-- name: next
+-- The oldest import of the customer whose turn was longest ago; not those that were `tried`.
+SELECT id
+  FROM provisioner.imports AS waiting
+ WHERE status IN ('validating', 'applying') AND id <> ALL (%(tried)s::bigint[])
+ ORDER BY (SELECT max(started_at)
+             FROM provisioner.imports AS served
+            WHERE coalesce(served.customer_id, 0) = coalesce(waiting.customer_id, 0)) NULLS FIRST,
+       id
+ LIMIT 1;
 
 -- name: claim
 -- One worker has an import at a time, for as long as its session lives.
@@ -50,7 +70,7 @@ SELECT pg_try_advisory_lock(hashtextextended('provisioner import', %(import_id)s
 SELECT pg_advisory_unlock(hashtextextended('provisioner import', %(import_id)s));
 
 -- name: attempt
-UPDATE provisioner.imports SET attempts = attempts + 1
+UPDATE provisioner.imports SET attempts = attempts + 1, started_at = clock_timestamp()
  WHERE id = %(import_id)s AND status IN ('validating', 'applying')
 RETURNING *;
 

@@ -69,6 +69,10 @@ class Imports:
         self.work()
         return self.client("GET", f"/imports/{answer.json['id']}").json
 
+    def state(self, job: Any) -> Any:
+        """The status that it has now."""
+        return self.client("GET", f"/imports/{job['id']}").json["status"]
+
     def errors(self, job: Any) -> list[tuple[int, str | None, str]]:
         """What is wrong: line, field, rule."""
         items = self.client("GET", f"/imports/{job['id']}/errors").json["items"]
