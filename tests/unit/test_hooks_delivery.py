@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -26,10 +27,12 @@ def attempt(serve: Serve, scheme: str = "http") -> Outcome:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65536)
-                try:
+                with suppress(OSError):
                     serve(connection)
-                except OSError:
-                    return
+                    # What has not been read when it closes would reset the connection.
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        pass
 
         thread = threading.Thread(target=run)
         thread.start()
