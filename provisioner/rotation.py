@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provisioner import accounts, journal, store
-from provisioner.access import Actor, Via, system_actor
+from provisioner.access import WORKER, Actor
 from provisioner.credentials import Secret
 from provisioner.db import Connection, one, rows, run
 from provisioner.errors import InvalidInput, NotFound
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 AHEAD_MAX = timedelta(days=366)
 BATCH = 100  # changes that are looked up at a time; each has a transaction of its own
-
-_WORKER = system_actor(Via.WORKER, "worker")
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,12 @@ def apply_due(connection: Connection) -> float | None:
 
 def _apply(connection: Connection, account_id: int) -> None:
     with connection.transaction():
-        if not store.lock_account(connection, _WORKER, account_id):
+        if not store.lock_account(connection, WORKER, account_id):
             return
         change = one(connection, ROTATION["change_take"], account_id=account_id)
         if change is not None:
-            account = accounts.read(connection, _WORKER, account_id)
-            _put_in_force(connection, _WORKER, account, change["ha1"], change["ha1_sha256"])
+            account = accounts.read(connection, WORKER, account_id)
+            _put_in_force(connection, WORKER, account, change["ha1"], change["ha1_sha256"])
             done = "expired" if change["ha1"] is None else "rotated"
             log.info("credentials of account %d %s, as scheduled", account_id, done)
 

@@ -157,16 +157,6 @@ def account_of_number(connection: Connection, actor: Actor, number: str) -> Acco
     return Account.from_row(row) if row else None
 
 
-def accounts_of_external_id(
-    connection: Connection, actor: Actor, external_id: str
-) -> list[Account]:
-    """Find the accounts with this external id: one for each customer that the actor sees."""
-    found = rows(
-        connection, ACCOUNTS["account_of_external_id"], external_id=external_id, **actor.scope
-    )
-    return [Account.from_row(row) for row in found]
-
-
 def update_account(connection: Connection, account: Account) -> None:
     """Write an account's configuration and state as a new generation."""
     run(

@@ -83,10 +83,6 @@ SELECT * FROM provisioner.account_status
 SELECT * FROM provisioner.account_status
  WHERE main_number = %(number)s AND {scope};
 
--- name: account_of_external_id
-SELECT * FROM provisioner.account_status
- WHERE external_id = %(external_id)s AND {scope};
-
 -- name: account_update
 -- Writes an account's configuration as a new generation.
 UPDATE provisioner.sip_accounts

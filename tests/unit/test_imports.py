@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "access", "sources", "attempt"],
+    ["settings", "errors", "times", "access", "sources", "attempt"],
     ["model", "tenancy", "calling", "credentials", "sealing"],
     ["fields", "reconcile", "strict_json"],
     ["db", "queries"],
@@ -31,7 +31,16 @@ LAYERS = [
 ]
 PURE = [
     *("model", "access", "tenancy", "calling", "credentials", "fields", "reconcile", "errors"),
-    *("sources", "attempt", "diagnosis", "sealing", "strict_json", "hooks/fold", "hooks/backoff"),
+    *(
+        "sources",
+        "attempt",
+        "diagnosis",
+        "sealing",
+        "strict_json",
+        "times",
+        "hooks/fold",
+        "hooks/backoff",
+    ),
 ]
 OUTSIDE = {"flask", "psycopg", "psycopg_pool", "http", "urllib", "socket", "os"}
 
