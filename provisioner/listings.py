@@ -44,7 +44,7 @@ ACCOUNTS = Listing(
     columns={"id": int, "name": str, "main_number": str},
     filters={
         "state": "state = %(state)s",
-        "q": "(name ILIKE %(q)s OR main_number LIKE %(q)s)",
+        "q": "(name || ' ' || main_number) ILIKE %(q)s",
         "number": "id = (SELECT account_id FROM provisioner.numbers WHERE number = %(number)s)",
         "project": "project_id = %(project)s",
         "customer": "customer_id = %(customer)s",

@@ -52,10 +52,11 @@ CREATE INDEX sip_accounts_name_idx ON provisioner.sip_accounts (name, id);
 CREATE INDEX sip_accounts_customer_name_idx ON provisioner.sip_accounts (customer_id, name, id);
 CREATE INDEX sip_accounts_customer_number_idx
     ON provisioner.sip_accounts (customer_id, main_number);
--- A search finds a part of a name or number wherever it stands.
+-- A search finds a part of a name or number wherever it stands. The index is of both as one text:
+-- one of the columns themselves would be taken for equal numbers, too, and finds those far slower.
 CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;
 CREATE INDEX sip_accounts_search_idx ON provisioner.sip_accounts
-    USING gin (name public.gin_trgm_ops, main_number public.gin_trgm_ops);
+    USING gin ((name || ' ' || main_number) public.gin_trgm_ops);
 
 -- People. An inactive one's tokens are refused.
 CREATE TABLE provisioner.users (

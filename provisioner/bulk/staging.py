@@ -17,9 +17,9 @@ ANALYZE_FROM = 5000  # lines; fewer are found fast enough without the planner kn
 
 def stage(connection: Connection, job: Import, stream: ByteLines, size: int, report: Report) -> int:
     """Copy a file of `size` bytes; return how many of its lines could not even be copied."""
-    run(connection, BULK["plan"])
     counted = _Counted(stream, size)
     faults = _FirstFaults()
+    copied = 0
     with connection.cursor() as cursor, cursor.copy(BULK["rows_copy"]) as copy:
         for found in read_records(counted, job.format, columns(job.kind)):
             if isinstance(found, Fault):
@@ -28,12 +28,14 @@ def stage(connection: Connection, job: Import, stream: ByteLines, size: int, rep
                 row, wrong = check(job.kind, job.format, found, job.project_id)
                 faults.extend(wrong)
                 copy.write_row((job.id, *row))
+                copied += 1
             if found.line % REPORT_EVERY == 0:
                 report(Progress(Status.VALIDATING, SHARE * counted.share))
     for fault in faults.first:
         run(connection, BULK["error_insert"], import_id=job.id, **asdict(fault))
-    if cursor.rowcount >= ANALYZE_FROM:
+    if copied >= ANALYZE_FROM:
         run(connection, BULK["rows_analyze"])
+        run(connection, BULK["plan_for_many"])
     return faults.unread_lines
 
 

@@ -44,10 +44,10 @@ SELECT count(*) AS total, count(*) FILTER (WHERE bad) AS bad
 -- name: rows_delete
 DELETE FROM provisioner.import_rows WHERE import_id = %(import_id)s;
 
--- name: plan
--- For the transaction. In a table that has grown since it was last counted, the planner takes the
--- index made for searches (trigrams, read by bitmaps only) for equal numbers: a thousand times slower.
-SET LOCAL enable_bitmapscan = off;
+-- name: plan_for_many
+-- For the transaction. Where tables have just grown the planner takes many lines for few, and would
+-- read all of them again for each account.
+SET LOCAL enable_nestloop = off;
 
 -- name: rows_analyze
 SELECT provisioner.analyze_import();
