@@ -153,6 +153,7 @@ def _example(model: type[BaseModel]) -> Any:
     extra = model.model_config.get("json_schema_extra")
     if isinstance(extra, dict) and isinstance(examples := extra.get("examples"), list):
         return examples[0]
+    # A page's items are a list of one kind, which pydantic's types do not say.
     (item,) = model.model_fields["items"].annotation.__args__  # type: ignore[union-attr]
     more: dict[str, Any] = {}
     if "unavailable_nodes" in model.model_fields:

@@ -41,6 +41,7 @@ def page(
         found.pop()
         following = _following([text, *listing.position(order, found[-1])])
         call.headers["Link"] = f'<{following}>; rel="next"'
+    # The model of a page is made for the kind that the caller names.
     return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type]
 
 
