@@ -4,23 +4,33 @@
 #   VAR_DIR      where the state lives (var)
 #   HTTP_PORT    the API on 127.0.0.1 (8080)
 #   SIP_PORT     SIP over UDP and TCP (5060)
-#   SIP_ADDRESS  the address for SIP (127.0.0.1)
+#   SIP_TLS_PORT SIP over TLS (5061), with KAMAILIO_TLS_CERTIFICATE and KAMAILIO_TLS_PRIVATE_KEY
+#   SIP_WS_PORT  SIP over WebSocket (8443), with KAMAILIO_WS_ORIGINS
+#   SIP_ADDRESS  the address for SIP and voice (127.0.0.1)
+#   MEDIA_PROXY  which calls go through rtpengine: auto, always, off (auto)
+#   MEDIA_PORTS  its UDP ports (30000-30999)
 #   SIP_REALM    the realm, chosen at the first start (talkytime.test)
 #   KAMAILIO_DIGEST_ALGORITHM  MD5 or SHA-256 (MD5)
+#   ROUNDS       how often 50 calls at once meet a limit, over UDP and TCP each (200)
 #   PYTEST_ARGS, BENCH_ARGS  passed on
 
 VAR_DIR ?= var
 export VAR_DIR
+ROUNDS ?= 200
+export ROUNDS
 
 INSTALL := provisioner/stack/install.sh
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal \
 	--python-version 3.11 pyproject.toml --extra build
+AUDITED ?= requirements.lock requirements-dev.lock
 # Apart from a system that `docker compose up` has started.
-COMPOSE := docker compose --project-name provisioner-test
+# All clients of the tests are behind few addresses.
+COMPOSE := KAMAILIO_REQUESTS_PER_SECOND=100000 KAMAILIO_ADDRESS_GUESSES=100000 \
+	docker compose --project-name provisioner-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench demo lock compose-test clean
+.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test clean
 
 help: ## Show this list
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -33,6 +43,15 @@ run: ## Install what is missing and run the whole system until Ctrl-C
 test: ## Run all tests against a system of their own
 	@$(INSTALL) test
 	@$(BIN)/pytest $(PYTEST_ARGS)
+
+# A long test that hangs ends after half an hour, unless it says itself how long it may take (s).
+attack: ## Run the attacks in full, and print what they measure
+	@$(INSTALL) test
+	@$(BIN)/pytest -m attack --timeout 1800 $(PYTEST_ARGS)
+
+chaos: ## Run the faults in full, and print what they measure
+	@$(INSTALL) test
+	@$(BIN)/pytest -m chaos --timeout 1800 $(PYTEST_ARGS)
 
 lint: ## Check style and types
 	@$(INSTALL) lint
@@ -48,10 +67,24 @@ demo: ## Tell the story of one account, live
 	@$(INSTALL) test
 	@$(BIN)/python -m tests.demo
 
+screenshots: ## Take the pictures of the console that docs/ shows
+	@$(INSTALL) test
+	@$(BIN)/python -m tests.console.screenshots
+
 lock: ## Resolve the dependencies anew into the lock files
 	@$(INSTALL) lint
 	@$(COMPILE) --upgrade --output-file requirements.lock
 	@$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock
+
+audit: ## Ask PyPI for known vulnerabilities of what is locked
+	@$(INSTALL) lint
+	@$(BIN)/pip-audit --strict --disable-pip $(AUDITED:%=--requirement %)
+
+sbom: ## Write what the service is made of: dist/sbom.cdx.json (CycloneDX)
+	@$(INSTALL) lint
+	@mkdir -p dist
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/sbom.cdx.json requirements.lock
 
 compose-test: ## Run the SIP tests in containers
 	$(COMPOSE) up --wait --build

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import bulk, create, disable, listing, register
+from benchmarks import bulk, calls, console, create, disable, listing, register
 from benchmarks.load import CallsFailed
 from benchmarks.processor import Noise
 from benchmarks.progress import say
@@ -29,6 +29,8 @@ class Benchmark:
 
 BENCHMARKS = {
     "bulk": Benchmark(bulk.run, bulk.NOTE),
+    "calls": Benchmark(calls.run, calls.NOTE, calls.ENVIRON),
+    "console": Benchmark(console.run, console.NOTE, console.ENVIRON),
     "create": Benchmark(create.run, create.NOTE),
     "disable": Benchmark(disable.run, disable.NOTE),
     "listing": Benchmark(listing.run, listing.NOTE, listing.ENVIRON),

@@ -1,4 +1,4 @@
-"""Load by SIPp: every user registers, again and again, from several processes at once."""
+"""Load by SIPp: one scenario, again and again, for many users, from several processes at once."""
 
 import csv
 import math
@@ -11,7 +11,7 @@ from pathlib import Path
 from provisioner.credentials import Secret
 from provisioner.stack.identity import tied_to_us
 
-SCENARIO = Path(__file__).with_name("register.xml")
+SCENARIOS = Path(__file__).parent
 SOURCES = ("127.0.20.1", "127.0.20.2")  # a SIPp process each: one of them tops out too early
 OPEN_CALLS = 60  # of one SIPp at a time; it starts the next when one has ended
 RATE = 100_000  # calls a second that it may start, far above what it can
@@ -38,29 +38,45 @@ class Result:
 
 
 class Load:
-    """Users shared out among the SIPp processes; each keeps its users and its address."""
+    """Users shared out among the SIPp processes; each keeps its users and its address.
 
-    def __init__(self, folder: Path, users: Sequence[Secret]) -> None:
+    A row is a user's fields in the scenario `NAME.xml`. A process of several sources sends from a
+    port of its own choice, a single one from `source_port`, if that is given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        scenario: str,
+        rows: Sequence[Sequence[str]],
+        *,
+        sources: Sequence[str] = SOURCES,
+        source_port: int | None = None,
+    ) -> None:
         self._folder = folder
-        for index in range(len(SOURCES)):
-            _write_users(self._users(index), users[index :: len(SOURCES)])
+        self._scenario = scenario
+        self._sources = sources
+        self._source_port = source_port
+        for index in range(len(sources)):
+            _write_rows(self._users(index), rows[index :: len(sources)])
 
     def run(self, address: str, port: int, calls: int) -> Result:
-        """Register that many times in all.
+        """Run the scenario that many times in all.
 
         Raises:
-            CallsFailed: a call ended in any other way than with 200.
+            CallsFailed: a call ended in any other way than its scenario.
         """
-        share = math.ceil(calls / len(SOURCES))
-        running = [self._start(index, f"{address}:{port}", share) for index in range(len(SOURCES))]
+        processes = range(len(self._sources))
+        share = math.ceil(calls / len(self._sources))
+        running = [self._start(index, f"{address}:{port}", share) for index in processes]
         try:
             codes = [process.wait(TIMEOUT + 5) for process in running]
         finally:
             for process in running:
                 process.kill()
                 process.wait()
-        results = [self._result(index) for index in range(len(SOURCES))]
-        if any(codes) or sum(result.calls for result in results) != share * len(SOURCES):
+        results = [self._result(index) for index in processes]
+        if any(codes) or sum(result.calls for result in results) != share * len(self._sources):
             raise CallsFailed(f"SIPp's exit codes: {codes}; {results}; {self._errors()}")
         return Result(
             sum(result.calls for result in results),
@@ -72,19 +88,15 @@ class Load:
     def _start(self, index: int, target: str, calls: int) -> subprocess.Popen[bytes]:
         statistics = self._statistics(index)
         statistics.unlink(missing_ok=True)
-        argv = ["sipp", target, "-sf", str(SCENARIO), "-inf", str(self._users(index))]
-        argv += ["-i", SOURCES[index], "-bind_local", "-m", str(calls)]
+        argv = ["sipp", target, *scenario(self._scenario), "-inf", str(self._users(index))]
+        argv += ["-i", self._sources[index], "-bind_local", "-m", str(calls)]
+        if self._source_port is not None:
+            argv += ["-p", str(self._source_port)]
         argv += ["-l", str(OPEN_CALLS), "-r", str(RATE), "-timer_resol", "1"]
         argv += ["-timeout", f"{TIMEOUT}s", "-timeout_error", "-default_behaviors", "all,-bye"]
         argv += ["-trace_stat", "-stf", str(statistics), "-fd", "1", "-nostdin"]
         argv += ["-trace_err", "-error_file", str(self._error_file(index))]
-        return subprocess.Popen(
-            tied_to_us(argv, signal.SIGKILL),
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        return start_sipp(argv, self._folder)
 
     def _result(self, index: int) -> Result:
         """Read the last line of SIPp's statistics: totals since its start."""
@@ -98,24 +110,43 @@ class Load:
         )
 
     def _errors(self) -> str:
-        files = [self._error_file(index) for index in range(len(SOURCES))]
+        files = [self._error_file(index) for index in range(len(self._sources))]
         return "\n".join(file.read_text(errors="replace")[:2000] for file in files if file.exists())
 
     def _users(self, index: int) -> Path:
-        return self._folder / f"users-{index}.csv"
+        return self._folder / f"{self._scenario}-users-{index}.csv"
 
     def _statistics(self, index: int) -> Path:
-        return self._folder / f"statistics-{index}.csv"
+        return self._folder / f"{self._scenario}-statistics-{index}.csv"
 
     def _error_file(self, index: int) -> Path:
-        return self._folder / f"errors-{index}.log"
+        return self._folder / f"{self._scenario}-errors-{index}.log"
 
 
-def _write_users(path: Path, users: Sequence[Secret]) -> None:
-    lines = ["SEQUENTIAL"]
-    for user in users:
-        digest = f"[authentication username={user.username} password={user.password}]"
-        lines.append(f"{user.username};{user.realm};{digest};")
+def scenario(name: str) -> list[str]:
+    """Return SIPp's options for the scenario `NAME.xml`."""
+    return ["-sf", str(SCENARIOS / f"{name}.xml")]
+
+
+def start_sipp(argv: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start SIPp, which does not outlive us, in a folder of its own."""
+    return subprocess.Popen(
+        tied_to_us(argv, signal.SIGKILL),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def user_row(user: Secret) -> tuple[str, ...]:
+    """Return the fields that a user is authenticated with: name, domain, credentials."""
+    digest = f"[authentication username={user.username} password={user.password}]"
+    return (user.username, user.realm, digest)
+
+
+def _write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    lines = ["SEQUENTIAL", *("".join(f"{field};" for field in row) for row in rows)]
     path.touch(mode=0o600)
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 

@@ -21,7 +21,8 @@ STATEMENTS = (
     INSERT INTO provisioner.sip_accounts
            (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only,
             state)
-    SELECT customer_id, project_id, number, number, 2, 'pay_per_use', false, 'enabled'
+    SELECT customer_id, project_id, number, number, %(voice_channels)s, 'pay_per_use', false,
+           'enabled'
       FROM provisioner.numbers
      WHERE account_id IS NULL AND ltrim(number, '+') = ANY (%(usernames)s)
     """,
@@ -92,12 +93,13 @@ def add_numbers(stack: Stack, wanted: Sequence[str]) -> None:
         connection.execute(INSERT_NUMBERS, {"usernames": [number[1:] for number in wanted]})
 
 
-def populate(stack: Stack, count: int) -> list[Secret]:
+def populate(stack: Stack, count: int, voice_channels: int = 2) -> list[Secret]:
     """Add enabled accounts with projected credentials; return their secrets."""
     realm = realm_of(stack)
     secrets = [new_secret(number.lstrip("+"), realm) for number in numbers(0, count)]
     parameters = {
         "realm": realm,
+        "voice_channels": voice_channels,
         "usernames": [secret.username for secret in secrets],
         "ha1": [secret.ha1 for secret in secrets],
         "ha1_sha256": [secret.ha1_sha256 for secret in secrets],

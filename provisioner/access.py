@@ -23,15 +23,21 @@ class Permission(StrEnum):
     ACCOUNTS_MANAGE = "accounts.manage"  # create, configure, delete
     ACCOUNTS_OPERATE = "accounts.operate"  # enable, disable, rotate credentials
     REGISTRATIONS_READ = "registrations.read"
+    LIVE_CALLS_READ = "live_calls.read"
     NUMBERS_READ = "numbers.read"
     NUMBERS_MANAGE = "numbers.manage"
     NETWORKS_READ = "networks.read"
     NETWORKS_MANAGE = "networks.manage"
     NODES_READ = "nodes.read"
+    BANS_READ = "bans.read"
+    BANS_LIFT = "bans.lift"
+    TRUNKS_READ = "trunks.read"
+    TRUNKS_MANAGE = "trunks.manage"
     CUSTOMERS_READ = "customers.read"
     CUSTOMERS_MANAGE = "customers.manage"
     PROJECTS_READ = "projects.read"
     PROJECTS_MANAGE = "projects.manage"
+    CALL_POLICIES_MANAGE = "call_policies.manage"
     USERS_MANAGE = "users.manage"
     TOKENS_MANAGE = "tokens.manage"
     AUDIT_READ = "audit.read"
@@ -39,29 +45,42 @@ class Permission(StrEnum):
     HOOKS_MANAGE = "hooks.manage"
     IMPORTS_MANAGE = "imports.manage"
     EXPORTS_READ = "exports.read"
+    CALLS_READ = "calls.read"
+    RATES_READ = "rates.read"
+    RATES_MANAGE = "rates.manage"
+    OWN = "own"  # what everybody may who has logged in: his own profile
     PUBLIC = "public"  # asks for no token: health, the API's description, signed hooks
 
 
 _READ = {
+    Permission.OWN,
     Permission.ACCOUNTS_READ,
     Permission.NUMBERS_READ,
     Permission.NETWORKS_READ,
     Permission.CUSTOMERS_READ,
     Permission.PROJECTS_READ,
+    Permission.CALLS_READ,
 }
 _OPERATE = _READ | {
     Permission.ACCOUNTS_OPERATE,
     Permission.REGISTRATIONS_READ,
+    Permission.LIVE_CALLS_READ,
     Permission.NODES_READ,
+    Permission.BANS_READ,
+    Permission.BANS_LIFT,
+    Permission.TRUNKS_READ,
 }
 _ADMINISTER = _OPERATE | {
     Permission.ACCOUNTS_MANAGE,
     Permission.NUMBERS_MANAGE,
     Permission.CUSTOMERS_MANAGE,
     Permission.PROJECTS_MANAGE,
+    Permission.CALL_POLICIES_MANAGE,
     Permission.AUDIT_READ,
     Permission.IMPORTS_MANAGE,
     Permission.EXPORTS_READ,
+    Permission.RATES_READ,
+    Permission.RATES_MANAGE,
 }
 
 GRANTS: dict[Role, frozenset[Permission]] = {
@@ -73,13 +92,21 @@ GRANTS: dict[Role, frozenset[Permission]] = {
 }
 
 # What concerns more than one customer, or what the operator alone can vouch for: a customer who
-# could declare a number active would receive somebody else's calls.
+# could declare a number active would receive somebody else's calls, and a stolen token that could
+# allow premium numbers would call the thief's own.
 OPERATORS = frozenset(
     {
         Permission.NUMBERS_MANAGE,
         Permission.NETWORKS_MANAGE,
         Permission.NODES_READ,
+        Permission.BANS_READ,
+        Permission.BANS_LIFT,
+        Permission.TRUNKS_READ,
+        Permission.TRUNKS_MANAGE,
         Permission.CUSTOMERS_MANAGE,
+        Permission.CALL_POLICIES_MANAGE,
+        Permission.RATES_READ,
+        Permission.RATES_MANAGE,
     }
 )
 

@@ -1,15 +1,24 @@
 """The Flask application: wiring only."""
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from provisioner.api.context import Services
 from provisioner.api.resources import register
+from provisioner.console import console
 from provisioner.db import Database
 from provisioner.sealing import Sealer
 from provisioner.settings import Settings
 
 BODY_MAX = 1024 * 1024  # bytes of a request
+# Of answers that are no pages: should a browser show one, it does nothing.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 def create_app(settings: Settings) -> Flask:
@@ -21,13 +30,25 @@ def create_app(settings: Settings) -> Flask:
         settings, Database(settings.database_url), Sealer(settings.secrets_keys)
     )
     app.after_request(_uncached)
+    app.after_request(_secured)
     register(app, settings)
-    proxied = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)
+    console.register(app, settings)
+    count = settings.trusted_proxies
+    proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
     app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
     return app
 
 
 def _uncached(response: Response) -> Response:
-    """Keep secrets and states out of every cache on the way."""
-    response.headers["Cache-Control"] = "no-store"
+    """Keep secrets and states out of every cache on the way; a view's `g.cached` allows one."""
+    response.headers["Cache-Control"] = g.get("cached", "no-store")
+    return response
+
+
+def _secured(response: Response) -> Response:
+    """Tell browsers what they may do with an answer, where a page has not said so itself."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response

@@ -9,13 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_network
+from typing import Any
 
-from provisioner import journal, reconcile, store, sync_store
+from provisioner import journal, reconcile, store, sync_store, trunk_store
 from provisioner.access import WORKER, Actor
 from provisioner.db import Connection
 from provisioner.errors import PlanDangerous
 from provisioner.journal import Change
-from provisioner.kamailio import KamailioNode
+from provisioner.kamailio import Destination, KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Action, Limits, Repair, Target
 from provisioner.registrations import aor_of
@@ -24,6 +25,9 @@ from provisioner.sources import is_inside
 log = logging.getLogger(__name__)
 
 BATCH = 100  # repairs of one transaction, so that account operations do not wait for all of them
+
+CALL_AGE = 10.0  # seconds; the dialog of a younger call is not looked for
+PROBING = 8  # the dispatcher's flag of what is asked by OPTIONS
 
 # Who has registered by a row that differed in one of these may have to go; by another secret, must.
 _SECRET = {"ha1", "ha1_sha256"}
@@ -67,11 +71,16 @@ def plan_node(connection: Connection, node: Node, kamailio: KamailioNode) -> lis
     plan = [
         *_bindings_unwanted(connection, node, kamailio, usernames, realm),
         *_bindings_outside(connection, node, kamailio, usernames, realm),
+        *_calls_over(connection, node, kamailio),
     ]
     if not sync_store.reload_pending(connection, node.id):
         difference = allowlist_difference(connection, kamailio)
         if difference:
             repair = (Target.ALLOWLIST, Action.RELOAD, node.name, difference)
+            plan.append(Repair(*repair, node_id=node.id))
+        difference = trunks_difference(connection, kamailio)
+        if difference:
+            repair = (Target.TRUNKS, Action.RELOAD, node.name, difference)
             plan.append(Repair(*repair, node_id=node.id))
     return plan
 
@@ -93,9 +102,15 @@ def repair(
     """
     safe, refusal = reconcile.split(plan, present, limits) if limits else (plan, None)
     done = []
-    for start in range(0, len(safe), BATCH):
+    addresses = [one for one in safe if one.target is Target.ADDRESS]
+    others = [one for one in safe if one.target is not Target.ADDRESS]
+    if addresses:
         with connection.transaction():
-            done += [one for one in safe[start : start + BATCH] if _apply(connection, actor, one)]
+            _repair_addresses(connection)
+            done += [one for one in addresses if _apply(connection, actor, one)]
+    for start in range(0, len(others), BATCH):
+        with connection.transaction():
+            done += [one for one in others[start : start + BATCH] if _apply(connection, actor, one)]
     if refusal:
         raise PlanDangerous(refusal)
     return done
@@ -129,10 +144,13 @@ def _repair_subscriber(connection: Connection, one: Repair) -> bool:
     return projected or one.action is Action.DELETE
 
 
-def _repair_address(connection: Connection, _: Repair) -> bool:
-    """One statement puts all addresses right; the plan's other ones then find nothing to do."""
+def _repair_addresses(connection: Connection) -> None:
+    """One statement puts all addresses right."""
     if store.project_addresses(connection):
         store.reload_allowlists(connection)
+
+
+def _repaired_together(_: Connection, __: Repair) -> bool:
     return True
 
 
@@ -141,16 +159,26 @@ def _repair_binding(connection: Connection, one: Repair) -> bool:
     return True
 
 
-def _repair_allowlist(connection: Connection, one: Repair) -> bool:
+def _repair_call(connection: Connection, one: Repair) -> bool:
+    if one.kick:
+        store.kick(connection, one.key, drop_all=False, node_id=one.node_id)
+    else:
+        sync_store.forget_call(connection, one.node_id, int(one.key))
+    return True
+
+
+def _repair_reload(connection: Connection, one: Repair) -> bool:
     store.reload_allowlists(connection, one.node_id)
     return True
 
 
 _REPAIRS = {
     Target.SUBSCRIBER: _repair_subscriber,
-    Target.ADDRESS: _repair_address,
+    Target.ADDRESS: _repaired_together,
     Target.BINDING: _repair_binding,
-    Target.ALLOWLIST: _repair_allowlist,
+    Target.ALLOWLIST: _repair_reload,
+    Target.TRUNKS: _repair_reload,
+    Target.CALL: _repair_call,
 }
 
 
@@ -191,6 +219,54 @@ def _bindings_outside(
         if outside:
             detail = f"bound from {', '.join(outside)}, outside the account's networks"
             yield Repair(Target.BINDING, Action.DELETE, username, detail, node_id=node.id)
+
+
+def _calls_over(connection: Connection, node: Node, kamailio: KamailioNode) -> Iterator[Repair]:
+    """Find calls that are over, or ought to be: a node's word that one has ended was lost, or its
+    account was disabled while it began.
+    """
+    incarnation = kamailio.incarnation()
+    if incarnation is None:
+        return
+    for row in sync_store.calls_unwanted(connection, node.id, incarnation):
+        key, detail = row["username"], f"account {row['account_id']} may not have calls"
+        yield Repair(Target.CALL, Action.DELETE, key, detail, node_id=node.id)
+    # The calls first: a dialog that is gone by then has told what became of its call.
+    begun = sync_store.calls_begun(connection, incarnation, CALL_AGE)
+    dialogs = kamailio.dialogs() if begun else set()
+    if dialogs is None:
+        return
+    legs = [row for row in begun if (row["dialog_entry"], row["dialog_id"]) not in dialogs]
+    for call, numbers in _numbers_by_call(legs).items():
+        detail = f"of {', '.join(numbers)}; the node does not know it"
+        yield Repair(Target.CALL, Action.DELETE, str(call), detail, node_id=node.id, kick=False)
+
+
+def _numbers_by_call(legs: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for leg in legs:
+        found.setdefault(leg["call"], []).append(leg["account_number"])
+    return found
+
+
+def trunks_difference(connection: Connection, kamailio: KamailioNode) -> str:
+    """Say how the trunks that a node has loaded differ from ours; empty where they do not, or
+    where it has no dispatcher.
+    """
+    loaded = kamailio.trunks()
+    if loaded is None:
+        return ""
+    wanted = {
+        Destination(
+            row["setid"],
+            row["destination"],
+            row["priority"],
+            bool(row["flags"] & PROBING),
+            row["attrs"],
+        )
+        for row in trunk_store.destinations(connection)
+    }
+    return reconcile.difference(missing=len(wanted - loaded), surplus=len(loaded - wanted))
 
 
 def allowlist_difference(connection: Connection, kamailio: KamailioNode) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
@@ -24,13 +25,16 @@ from provisioner.errors import (
     ProjectNameTaken,
     ProvisionerError,
     StillInUse,
+    TrunkNameTaken,
 )
 
 Connection = psycopg.Connection[DictRow]
+_Result = TypeVar("_Result")
 
 CONNECT_TIMEOUT = 3  # seconds
 POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
 STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
+ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 2.0  # seconds until a server that says nothing is away
 
 # A server whose machine is gone is noticed within seconds, not hours.
 _KEEPALIVE: dict[str, Any] = {
@@ -47,6 +51,7 @@ _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "sip_accounts_name_key": NameTaken,
     "projects_customer_id_name_key": ProjectNameTaken,
     "users_email_key": EmailTaken,
+    "trunks_name_key": TrunkNameTaken,
     "caller_id_rules_prefix_key": PrefixTaken,
     "caller_id_rules_number_linked": NumberInCallerIdRule,
     **dict.fromkeys(
@@ -73,6 +78,7 @@ _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
             "hook_sources_customer_id_fkey",
             "webhook_endpoints_customer_id_fkey",
             "webhook_endpoints_project_of_customer",
+            "trunks_project_id_fkey",
         ],
         StillInUse,
     ),
@@ -104,24 +110,53 @@ def connect(url: str, *, autocommit: bool = False, name: str = "provisioner") ->
         )
 
 
+class _Impatient(psycopg.Connection[DictRow]):
+    """A connection that gives up on a server which hangs.
+
+    The machine of such a server still acknowledges what is sent, so no keep-alive notices, and no
+    timeout of the server's own ends the wait.
+    """
+
+    patience = ANSWER_TIMEOUT  # seconds
+
+    def wait(
+        self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
+    ) -> _Result:
+        """Wait for an answer; without one in time the connection is of no use any more."""
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:  # it is not the server that says so
+                self.pgconn.finish()
+            raise
+
+
+def _check(connection: _Impatient) -> None:
+    """Find out whether a connection of the pool still works, in no more time than one may take."""
+    connection.patience = POOL_TIMEOUT
+    ConnectionPool.check_connection(connection)
+    connection.patience = ANSWER_TIMEOUT
+
+
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
     def __init__(self, url: str, *, size: int = 20) -> None:
         self.url = url
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
+        self._options: dict[str, Any] = {
+            "row_factory": dict_row,
+            "application_name": "provisioner serve",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT}s",
+            **_KEEPALIVE,
+        }
+        self._pool: ConnectionPool[_Impatient] = ConnectionPool(
             url,
-            connection_class=psycopg.Connection[DictRow],
-            kwargs={
-                "row_factory": dict_row,
-                "application_name": "provisioner serve",
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT}s",
-                **_KEEPALIVE,
-            },
+            connection_class=_Impatient,
+            kwargs=self._options,
             min_size=1,
             max_size=size,
             timeout=POOL_TIMEOUT,
-            check=ConnectionPool.check_connection,
+            check=_check,
             open=True,
         )
 
@@ -142,7 +177,7 @@ class Database:
         try:
             connection = self._pool.getconn()
         except PoolTimeout:
-            with connect(self.url) as fresh:
+            with _Impatient.connect(self.url, **self._options) as fresh:
                 yield fresh
             return
         try:

@@ -51,6 +51,25 @@ class Forbidden(ProvisionerError):
     code = "forbidden"
 
 
+class LoginRefused(ProvisionerError):
+    """Email address or password is wrong."""
+
+    code = "login-refused"
+
+
+class CodeRefused(InvalidInput):
+    """The code is wrong, or it was used before."""
+
+    code = "code-refused"
+
+    def __init__(self) -> None:
+        super().__init__("code", "is wrong, or was used before")
+
+
+class InvitationUnknown(NotFound):
+    """This invitation is not valid: it was used, it has expired, or there is a newer one."""
+
+
 class Conflict(ProvisionerError):
     """The request contradicts what exists."""
 
@@ -131,6 +150,13 @@ class ExternalIdTaken(Conflict):
 
 class ProjectNameTaken(Conflict):
     """Another project of the customer has this name."""
+
+    code = "name-taken"
+    field = "name"
+
+
+class TrunkNameTaken(Conflict):
+    """Another trunk has this name."""
 
     code = "name-taken"
     field = "name"

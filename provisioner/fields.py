@@ -1,8 +1,10 @@
 """The rules of single fields, wherever they come from: the API, a hook, an imported file."""
 
 import re
+from collections import Counter
 from datetime import datetime
-from ipaddress import ip_network
+from decimal import Decimal
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import (
@@ -15,25 +17,47 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from provisioner.model import CHANNELS_MAX, E164, NAME_LENGTH, OWN_NETWORKS_MAX, is_e164
+from provisioner.guard import CALLS_PER_SECOND_MAX, PREFIXES_MAX
+from provisioner.model import (
+    CHANNELS_MAX,
+    E164,
+    NAME_LENGTH,
+    OWN_NETWORKS_MAX,
+    TRUNK_PRIORITY_MAX,
+    is_e164,
+)
 from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
 CIDR_LENGTH = 50  # characters
+HOST_LENGTH = 253  # characters (RFC 1035 section 2.3.4, without the dot at the end)
 BIGINT_MAX = 2**63 - 1
 YEARS = range(2000, 9000)  # that a time can be in; PostgreSQL and Python agree on all of them
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"({_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}", re.ASCII)
+_PREFIX = r"\+[1-9][0-9]{0,14}"
+_EUROS = r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,2})?"
 _EMAIL = re.compile(r"[^@\s\x00-\x20]+@[^@\s\x00-\x20.]+(\.[^@\s\x00-\x20.]+)+")
+
+
+class Rule(ValueError):
+    """A rule that a value breaks: a template and its values, so that it can be translated."""
+
+    def __init__(self, template: str, **values: object) -> None:
+        self.template = template
+        self.values = values
+        super().__init__(template % values)
 
 
 def _printable(value: str, length: int) -> str:
     text = value.strip()
     if not 1 <= len(text) <= length:
-        raise ValueError(f"must have 1 to {length} characters")
+        raise Rule("must have 1 to %(length)s characters", length=length)
     if not text.isprintable():
-        raise ValueError("must not contain control characters")
+        raise Rule("must not contain control characters")
     return text
 
 
@@ -47,19 +71,41 @@ def _external_id(value: str) -> str:
 
 def _e164(value: str) -> str:
     if not is_e164(value):
-        raise ValueError("must be in E.164 format: + and 7 to 15 digits, like +390612345678")
+        raise Rule("must be in E.164 format: + and 7 to 15 digits, like +390612345678")
     return value
 
 
 def _prefix(value: str) -> str:
-    if value and not re.fullmatch(r"\+[1-9][0-9]{0,14}", value, re.ASCII):
-        raise ValueError("must be + and 1 to 15 digits, or empty for all destinations")
+    if value and not re.fullmatch(_PREFIX, value, re.ASCII):
+        raise Rule("must be + and 1 to 15 digits, or empty for all destinations")
     return value
+
+
+def _some_prefix(value: str) -> str:
+    if not re.fullmatch(_PREFIX, value, re.ASCII):
+        raise Rule("must be + and 1 to 15 digits, like +39899")
+    return value
+
+
+def _prefixes(values: list[str]) -> tuple[str, ...]:
+    twice = sorted(value for value, count in Counter(values).items() if count > 1)
+    if twice:
+        raise Rule("must not name a prefix twice: %(twice)s", twice=", ".join(twice))
+    return tuple(values)
+
+
+def _euros(value: object) -> object:
+    """Let an amount of our own pass, and a text that is one; JSON numbers may be rounded."""
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(_EUROS, value, re.ASCII):
+        raise Rule('must be an amount in euro as text, like "50.00"')
+    return Decimal(value)
 
 
 def _email(value: str) -> str:
     if len(value) > EMAIL_LENGTH or not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("must be an email address")
+        raise Rule("must be an email address")
     return value
 
 
@@ -68,28 +114,53 @@ def _rfc_3339(value: object) -> object:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("must be a time in RFC 3339 format, like 2026-01-31T12:00:00Z")
+        raise Rule("must be a time in RFC 3339 format, like 2026-01-31T12:00:00Z")
     if int(value[:4]) not in YEARS:
-        raise ValueError(f"must be in the years {YEARS.start} to {YEARS.stop - 1}")
+        raise Rule(
+            "must be in the years %(first)s to %(last)s", first=YEARS.start, last=YEARS.stop - 1
+        )
     return value
 
 
 def _cidr(value: str) -> str:
     if len(value) > CIDR_LENGTH:
-        raise ValueError(f"must have at most {CIDR_LENGTH} characters")
+        raise Rule("must have at most %(length)s characters", length=CIDR_LENGTH)
     try:
         network = ip_network(value)
     except ValueError as error:
-        raise ValueError(f"must be a network in CIDR notation: {error}") from None
+        raise Rule("must be a network in CIDR notation: %(error)s", error=error) from None
     if not value.rpartition("/")[2].isdigit() and "/" in value:
-        raise ValueError("must have a prefix length, not a netmask")
+        raise Rule("must have a prefix length, not a netmask")
     if network.version == 6 and network.network_address.ipv4_mapped is not None:
-        raise ValueError("must be written as an IPv4 network")
+        raise Rule("must be written as an IPv4 network")
     if network.prefixlen == 0:
-        raise ValueError("must not be all addresses; leave the restriction off instead")
+        raise Rule("must not be all addresses; leave the restriction off instead")
     if "%" in value:
-        raise ValueError("must not have a scope")
+        raise Rule("must not have a scope")
     return str(network)
+
+
+def _host_name(value: str) -> str:
+    """A last label of digits would be an address, or a misspelt one (RFC 1123 section 2.1)."""
+    name = value.lower()
+    if len(name) > HOST_LENGTH or not _HOST_NAME.fullmatch(name):
+        raise Rule("must be a host name, like sip.example.com")
+    return name
+
+
+def _host(value: str) -> str:
+    """Neither a port nor parameters: it becomes a part of a SIP URI as it is."""
+    try:
+        address = ip_address(value)
+    except ValueError:
+        if ":" not in value and _HOST_NAME.fullmatch(value.lower()):
+            return _host_name(value)
+        raise Rule("must be an IP address or a host name, without port") from None
+    if address.version == 6:  # Kamailio 5.6 cannot load one, and then loads no change at all
+        raise Rule("must be an IPv4 address or a host name")
+    if address.is_unspecified or address.is_multicast:
+        raise Rule("must be the address of one host")
+    return str(address)
 
 
 def _once(values: list[str] | None) -> tuple[str, ...]:
@@ -112,7 +183,22 @@ E164Number = Annotated[
 DestinationPrefix = Annotated[
     StrictStr,
     AfterValidator(_prefix),
-    WithJsonSchema({"type": "string", "pattern": r"^(\+[1-9][0-9]{0,14})?$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^({_PREFIX})?$"}),
+]
+Prefix = Annotated[
+    StrictStr,
+    AfterValidator(_some_prefix),
+    WithJsonSchema({"type": "string", "pattern": f"^{_PREFIX}$"}),
+]
+Prefixes = Annotated[
+    Annotated[list[Prefix], Field(max_length=PREFIXES_MAX)],
+    AfterValidator(_prefixes),
+    Field(json_schema_extra={"uniqueItems": True}),
+]
+Euros = Annotated[
+    Decimal,
+    BeforeValidator(_euros),
+    WithJsonSchema({"type": "string", "pattern": f"^{_EUROS}$"}),
 ]
 Email = Annotated[StrictStr, AfterValidator(_email), _text(EMAIL_LENGTH, format="email")]
 Cidr = Annotated[StrictStr, AfterValidator(_cidr), _text(CIDR_LENGTH)]
@@ -121,6 +207,11 @@ OwnNetworks = Annotated[
     AfterValidator(_once),
 ]
 Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
+Host = Annotated[StrictStr, AfterValidator(_host), _text(HOST_LENGTH)]
+HostName = Annotated[StrictStr, AfterValidator(_host_name), _text(HOST_LENGTH, format="hostname")]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+TrunkPriority = Annotated[StrictInt, Field(ge=0, le=TRUNK_PRIORITY_MAX)]
+CallsPerSecond = Annotated[StrictInt, Field(ge=1, le=CALLS_PER_SECOND_MAX)]
 Id = Annotated[StrictInt, Field(ge=1, le=BIGINT_MAX)]
 # RFC 3339 with a time zone; pydantic alone would take numbers of seconds, too.
 Moment = Annotated[

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
@@ -11,11 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provisioner.attempt import Attempt
+from provisioner.ban import Ban, key_of
 from provisioner.errors import NodeUnavailable, RpcFailed
 
 TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
+BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
 _MISSING = (
     "not found",
     "not found in location table",
@@ -23,6 +25,8 @@ _MISSING = (
     "Key name doesn't exist in htable.",
     "No such htable",  # the node has an older configuration
 )
+_NO_METHOD = "Method Not Found"  # the same
+_NO_TRUNKS = "No Destination Sets"
 NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 
@@ -69,6 +73,23 @@ class Uptime:
     started_at: datetime
 
 
+@dataclass(frozen=True)
+class Destination:
+    """A trunk as a node's dispatcher holds it. `asked`: by OPTIONS whether it is there."""
+
+    set_id: int
+    uri: str
+    priority: int
+    asked: bool
+    attributes: str
+
+    @classmethod
+    def from_rpc(cls, set_id: int, item: Mapping[str, Any]) -> "Destination":
+        """Make one from a destination of `dispatcher.list`."""
+        attributes = item.get("ATTRS", {}).get("BODY") or ""
+        return cls(set_id, item["URI"], item["PRIORITY"], "P" in item["FLAGS"], attributes)
+
+
 class KamailioNode:
     """One node's JSON-RPC interface, over a connection that is kept and reopened as needed.
 
@@ -76,10 +97,12 @@ class KamailioNode:
     answers with an error.
     """
 
-    def __init__(self, rpc_url: str, token: str) -> None:
+    def __init__(self, rpc_url: str, token: str, *, timeout: float = TIMEOUT) -> None:
+        """Take the address of the node's RPC; a command is given up after `timeout` seconds."""
         parts = urlsplit(rpc_url)
         self._path = parts.path or "/"
-        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        self._refuse_path = self._path.rpartition("/")[0] + "/refuse"
+        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def close(self) -> None:
@@ -91,6 +114,13 @@ class KamailioNode:
         answer = self.call("core.uptime")
         started_at = datetime.now(UTC) - timedelta(seconds=answer["uptime"])
         return Uptime(answer["up_since"], started_at.replace(microsecond=0))
+
+    def incarnation(self) -> str | None:
+        """Return what the process calls itself in its calls and its lease (htable.get); None where
+        its configuration has no calls.
+        """
+        found = self._call_unless_missing("htable.get", "node", "incarnation")
+        return None if found is None else str(found["item"]["value"])
 
     def fence(self, username: str, generation: int) -> None:
         """Make REGISTERs of a username that are in flight undo themselves.
@@ -137,9 +167,87 @@ class KamailioNode:
             raise RpcFailed("htable.get", 0, "the entry cannot be read") from None
         return [attempt for attempt in found if attempt.username == username]
 
+    def bans(self) -> list[Ban]:
+        """List the sources that the node refuses (htable.dump)."""
+        found = self._call_unless_missing("htable.dump", BANS)
+        return _bans("htable.dump", (item for slot in found or [] for item in slot["slot"]))
+
+    def bans_of(self, sources: Iterable[str], username: str) -> list[Ban]:
+        """Return the bans of some sources, those as a whole and those for one account; how many
+        others are banned does not matter (htable.get).
+        """
+        keys = [key for one in map(key_of, sources) for key in (one, f"{one} {username}")]
+        answers = [self._call_unless_missing("htable.get", BANS, key) for key in keys]
+        return _bans("htable.get", (answer["item"] for answer in answers if answer))
+
+    def lift_ban(self, ban: Ban) -> None:
+        """Let a source in again; one that is not banned any more is fine (htable.delete)."""
+        self._call_unless_missing("htable.delete", BANS, ban.key)
+
+    def is_home(self, ban: Ban) -> bool:
+        """Say whether a device has registered from a banned source of late (htable.get)."""
+        return self._call_unless_missing("htable.get", HOMES, ban.key) is not None
+
     def reload_allowlists(self) -> None:
         """Load the address table again (permissions.addressReload)."""
         self.call("permissions.addressReload")
+
+    def reload_trunks(self) -> None:
+        """Load the dispatcher's list again; a node that has no dispatcher has none to load
+        (dispatcher.reload).
+        """
+        self._call_if_known("dispatcher.reload")
+
+    def reload_certificates(self) -> None:
+        """Read the TLS certificates again; where they cannot be read, those in use stay in use
+        (tls.reload).
+        """
+        self.call("tls.reload")
+
+    def trunks(self) -> set[Destination] | None:
+        """Return the destinations that the node holds in memory; None where it has no dispatcher
+        (dispatcher.list).
+        """
+        try:
+            found = self._call_if_known("dispatcher.list")
+        except RpcFailed as error:
+            if error.message == _NO_TRUNKS:
+                return set()
+            raise
+        if found is None:
+            return None
+        return {
+            Destination.from_rpc(one["SET"]["ID"], target["DEST"])
+            for one in found["RECORDS"]
+            for target in one["SET"]["TARGETS"]
+        }
+
+    def dialogs(self) -> set[tuple[int, int]] | None:
+        """Return entry and id of every dialog; None where the node has no calls (dlg.briefing).
+
+        Of what can be told of a dialog nothing else is asked for, so that many of them fit into
+        the process's memory.
+        """
+        found = self._call_if_known("dlg.briefing", "-")
+        if found is None:
+            return None
+        return {(one["h_entry"] % 2**32, one["h_id"] % 2**32) for one in found}
+
+    def end_call(self, entry: int, dialog_id: int) -> None:
+        """Send BYE to both sides; a call that has ended is fine. Of one that nobody has answered
+        Kamailio says the same, and does nothing (dlg.end_dlg).
+        """
+        self._call_unless_missing("dlg.end_dlg", entry, dialog_id)
+
+    def refuse_call(self, sip_call_id: str, cseq: int) -> bool:
+        """Answer the caller of a call that rings with 403, which cancels the callee; False where
+        it does not ring any more. `sip_call_id` is in hexadecimal (kamailio/rpc.cfg).
+        """
+        headers = {**self._headers, "X-Call-ID": sip_call_id, "X-CSeq": str(cseq)}
+        status, _ = self._post(self._refuse_path, b"", headers)
+        if status not in (204, 404):
+            raise RpcFailed(self._refuse_path, status, f"the node answers {status}")
+        return status == 204
 
     def allowlist(self) -> set[tuple[int, str]]:
         """Return the (group, CIDR) pairs that the node holds in memory."""
@@ -153,7 +261,8 @@ class KamailioNode:
         """Run one JSON-RPC 2.0 command and return its result."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
         try:
-            answer = json.loads(self._post(_encode(body)).decode(*_CODEC))
+            _, content = self._post(self._path, _encode(body), self._headers)
+            answer = json.loads(content.decode(*_CODEC))
             error = answer.get("error")
         except (ValueError, AttributeError):
             # The answer itself is not told: it may hold what devices sent.
@@ -170,28 +279,45 @@ class KamailioNode:
                 return None
             raise
 
-    def _post(self, body: bytes) -> bytes:
+    def _call_if_known(self, method: str, *parameters: Any) -> Any:
+        """Run a command; None where the node's configuration does not have its module."""
+        try:
+            return self.call(method, *parameters)
+        except RpcFailed as error:
+            if error.message == _NO_METHOD:
+                return None
+            raise
+
+    def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Send a request, once more where a kept connection turns out to be dead."""
         kept = self._connection.sock is not None
         try:
-            return self._exchange(body)
+            return self._exchange(path, body, headers)
         except (OSError, HTTPException) as error:
             self._connection.close()
             if not kept or isinstance(error, TimeoutError):
                 raise _unavailable(error) from error
         try:
-            return self._exchange(body)
+            return self._exchange(path, body, headers)
         except (OSError, HTTPException) as error:
             self._connection.close()
             raise _unavailable(error) from error
 
-    def _exchange(self, body: bytes) -> bytes:
-        self._connection.request("POST", self._path, body, self._headers)
-        return self._connection.getresponse().read()
+    def _exchange(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self._connection.request("POST", path, body, headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
 
 
 # Devices may send any bytes, and a command must be able to name them as they are.
 _CODEC = ("utf-8", "surrogateescape")
+
+
+def _bans(method: str, items: Iterable[Mapping[str, Any]]) -> list[Ban]:
+    try:
+        return [Ban.parse(item["name"], item["value"]) for item in items]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RpcFailed(method, 0, "an entry cannot be read") from None
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

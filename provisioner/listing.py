@@ -5,8 +5,9 @@ never of what a client sent. A page starts after the last row of the one before 
 a deep page costs as little as the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -16,6 +17,7 @@ from provisioner.access import Actor
 from provisioner.db import Connection, rows
 
 BIGINT_MAX = 2**63 - 1
+BATCH = 1000  # rows of a whole list that are in memory at a time
 
 # What stands after the last row of a page: the value of the column sorted by, and of the key.
 Position = Sequence[str | int]
@@ -40,7 +42,7 @@ class Listing:
 
     source: str
     key: str
-    columns: Mapping[str, type[str] | type[int]]
+    columns: Mapping[str, type[str] | type[int] | type[datetime]]
     filters: Mapping[str, LiteralString] = field(default_factory=dict)
     scope: Mapping[str, str] = field(
         default_factory=lambda: {"customer": "customer_id", "project": "project_id"}
@@ -57,7 +59,8 @@ class Listing:
 
     def position(self, order: Order, row: Mapping[str, Any]) -> list[str | int]:
         """Return where a row stands in an order."""
-        return [row[column] for column in self._sorted_by(order)]
+        values = (row[column] for column in self._sorted_by(order))
+        return [one.isoformat() if isinstance(one, datetime) else one for one in values]
 
     def _sorted_by(self, order: Order) -> list[str]:
         return [order.column] if order.column == self.key else [order.column, self.key]
@@ -72,9 +75,27 @@ class Listing:
         limit: int,
     ) -> list[DictRow]:
         """Read at the most `limit` rows after a position; filters that are None do not count."""
+        query, parameters = self._query(actor, filters, order, after)
+        query += sql.SQL(" LIMIT %(limit)s")
+        return rows(connection, query.as_bytes(connection), **parameters, limit=limit)
+
+    def whole(
+        self, connection: Connection, actor: Actor, filters: Mapping[str, Any], order: Order
+    ) -> Iterator[list[DictRow]]:
+        """Give all rows, some at a time; filters that are None do not count."""
+        query, parameters = self._query(actor, filters, order, None)
+        with connection.cursor(name=self.source) as cursor:
+            cursor.execute(query, parameters)
+            while found := cursor.fetchmany(BATCH):
+                yield found
+
+    def _query(
+        self, actor: Actor, filters: Mapping[str, Any], order: Order, after: Position | None
+    ) -> tuple[sql.Composed, dict[str, Any]]:
+        """Put the query together, with its parameters; it has no limit."""
         chosen = {name: value for name, value in filters.items() if value is not None}
         conditions: list[sql.Composable] = [sql.SQL(self.filters[name]) for name in chosen]
-        parameters: dict[str, Any] = {**chosen, "limit": limit}
+        parameters: dict[str, Any] = dict(chosen)
         for name, value in (("customer", actor.customer_id), ("project", actor.project_id)):
             if value is not None and name in self.scope:
                 parameters[f"scope_{name}"] = value
@@ -84,7 +105,7 @@ class Listing:
         if after is not None:
             parameters |= {f"after_{i}": value for i, value in enumerate(after)}
             conditions.append(_after(columns, descending=order.descending))
-        query = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {} LIMIT %(limit)s").format(
+        query = sql.SQL("SELECT * FROM {} WHERE {} ORDER BY {}").format(
             sql.Identifier("provisioner", self.source),
             sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
             sql.SQL(", ").join(
@@ -92,7 +113,7 @@ class Listing:
                 for column in columns
             ),
         )
-        return rows(connection, query.as_bytes(connection), **parameters)
+        return query, parameters
 
 
 def _after(columns: Sequence[str], *, descending: bool) -> sql.Composed:
@@ -109,7 +130,18 @@ def _parameter(name: str) -> sql.Placeholder:
 def _is_value(value: object, kind: type) -> bool:
     if kind is int:
         return type(value) is int and 0 <= value <= BIGINT_MAX
+    if kind is datetime:
+        return isinstance(value, str) and _is_moment(value)
     return isinstance(value, str) and value.isprintable()  # as all texts are that lists sort by
+
+
+def _is_moment(text: str) -> bool:
+    """Say whether a text is as `position` writes a time, of years that PostgreSQL knows, too."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.isoformat() == text and moment.astimezone(UTC).year > 1
+    except (ValueError, OverflowError):
+        return False
 
 
 def containing(text: str) -> str:

@@ -1,5 +1,7 @@
 """The lists that can be read: of what, sorted by what, filtered by what."""
 
+from datetime import datetime
+
 from provisioner.listing import Listing
 
 CUSTOMERS = Listing(
@@ -38,6 +40,13 @@ NUMBERS = Listing(
     },
 )
 
+CHOOSABLE_NUMBERS = Listing(
+    source="choosable_numbers",
+    key="number",
+    columns={"number": str},
+    filters={"q": "number LIKE %(q)s"},
+)
+
 ACCOUNTS = Listing(
     source="account_status",
     key="id",
@@ -50,6 +59,13 @@ ACCOUNTS = Listing(
         "customer": "customer_id = %(customer)s",
         "external_id": "external_id = %(external_id)s",
     },
+)
+
+LIVE_CALLS = Listing(
+    source="live_calls",
+    key="id",
+    columns={"id": int},
+    filters={"account": "account_id = %(account)s"},
 )
 
 USERS = Listing(
@@ -87,6 +103,15 @@ AUDIT_EVENTS = Listing(
         "since": "at >= %(since)s",
         "until": "at < %(until)s",
     },
+)
+
+# The operator's alone, so no scope limits it.
+TRUNKS = Listing(
+    source="trunks",
+    key="id",
+    columns={"id": int, "name": str},
+    filters={"kind": "kind = %(kind)s", "project": "project_id = %(project)s"},
+    scope={},
 )
 
 HOOK_SOURCES = Listing(
@@ -132,4 +157,34 @@ IMPORTS = Listing(
     columns={"id": int},
     filters={"kind": "kind = %(kind)s", "status": "status = %(status)s"},
     scope={"customer": "customer_id", "project": "scope_project_id"},
+)
+
+CALL_RECORDS = Listing(
+    source="call_record_status",
+    key="id",
+    columns={"id": int, "started_at": datetime},
+    filters={
+        "since": "started_at >= %(since)s",
+        "until": "started_at < %(until)s",
+        "account": "account_id = %(account)s",
+        "project": "project_id = %(project)s",
+        "customer": "customer_id = %(customer)s",
+        "direction": "direction = %(direction)s",
+        "caller": "caller = %(caller)s",
+        "called": "called = %(called)s",
+        "rated": "(rated_at IS NOT NULL) = %(rated)s",
+    },
+)
+
+RATES = Listing(
+    source="rates",
+    key="id",
+    columns={"id": int, "prefix": str},
+    filters={
+        "side": "side = %(side)s",
+        "prefix": "prefix = %(prefix)s",
+        "number": "prefix = ANY (provisioner.prefixes(%(number)s))",
+        "at": "valid_from <= %(at)s AND (valid_until IS NULL OR valid_until > %(at)s)",
+    },
+    scope={},
 )

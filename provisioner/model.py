@@ -14,6 +14,7 @@ NAME_LENGTH = 120  # characters
 CHANNELS_MAX = 1000  # voice channels of one account
 CIDRS_MAX = 1000  # entries of one network's allowlist
 OWN_NETWORKS_MAX = 50  # entries of one account's own
+TRUNK_PRIORITY_MAX = 100
 
 
 class AccountState(StrEnum):
@@ -145,7 +146,7 @@ class Convergence:
 
 @dataclass(frozen=True)
 class Account:
-    """A SIP account as it ought to be."""
+    """A SIP account as it ought to be, and how many of its channels are in use."""
 
     id: int
     customer_id: int
@@ -163,6 +164,7 @@ class Account:
     rotated_at: datetime | None
     created_at: datetime
     changed_at: datetime
+    channels_used: int
     convergence: Convergence
 
     @property
@@ -200,6 +202,7 @@ class Account:
             rotated_at=row["rotated_at"],
             created_at=row["created_at"],
             changed_at=row["changed_at"],
+            channels_used=row["channels_used"],
             convergence=Convergence.from_row(row),
         )
 
@@ -258,6 +261,63 @@ class Network:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row of the view `network_status`."""
         return cls(row["name"], tuple(row["cidrs"]), row["changed_at"], Convergence.from_row(row))
+
+
+class TrunkKind(StrEnum):
+    """What is at the other end of a trunk."""
+
+    CARRIER = "carrier"
+    TEAMS = "teams"
+
+
+class Transport(StrEnum):
+    """How SIP gets there."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+    @property
+    def port(self) -> int:
+        """The port where none is named (RFC 3261 section 19.1.2)."""
+        return 5061 if self is Transport.TLS else 5060
+
+
+@dataclass(frozen=True)
+class NewTrunk:
+    """A trunk to add. Of several carriers the one with the highest `priority` is tried first;
+    `keepalive`: it is asked by OPTIONS whether it is there. Only a Teams trunk has a project, and
+    an FQDN, by which Teams knows the project.
+    """
+
+    name: str
+    kind: TrunkKind
+    project_id: int | None
+    host: str
+    port: int
+    transport: Transport
+    priority: int
+    keepalive: bool
+    fqdn: str | None
+
+
+@dataclass(frozen=True)
+class Trunk(NewTrunk):
+    """Where calls leave by."""
+
+    id: int
+    created_at: datetime
+    changed_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Make one from a row of the table `trunks`."""
+        kind, transport = TrunkKind(row["kind"]), Transport(row["transport"])
+        return cls(**{**row, "kind": kind, "transport": transport})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the audit trail tells of it."""
+        return {name: value for name, value in vars(self).items() if not name.endswith("_at")}
 
 
 @dataclass(frozen=True)

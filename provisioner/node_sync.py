@@ -15,7 +15,7 @@ from provisioner.kamailio import KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Kick
+from provisioner.sync_store import Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class NodeSync:
         self._interval = interval
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
+        self._incarnation: str | None = None
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -66,6 +67,8 @@ class NodeSync:
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
             self._seen("catching_up", uptime)
+            self._incarnation = self._kamailio.incarnation()
+            sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
         self._uptime = uptime
         return uptime
 
@@ -84,7 +87,8 @@ class NodeSync:
         if not kicks:
             return
         cloudfire = sync_store.cloudfire_cidrs(self._connection)
-        done = [kick for kick in kicks if self._kick(kick, cloudfire)]
+        calls = self._calls_to_end(kicks)
+        done = [kick for kick in kicks if self._kick(kick, cloudfire, calls.get(kick.username, []))]
         dropped = [kick.username for kick in done if kick.drops_all]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
@@ -101,13 +105,23 @@ class NodeSync:
         if self._kamailio.uptime().up_since != uptime.up_since:
             raise NodeUnavailable("The node restarted meanwhile.")
 
-    def _kick(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
-        """Drop what is not allowed of a username's bindings; False where the node refused."""
+    def _calls_to_end(self, kicks: Sequence[Kick]) -> dict[str, list[LiveCall]]:
+        if self._incarnation is None:
+            return {}
+        usernames = [kick.username for kick in kicks]
+        return sync_store.calls_to_end(self._connection, self.node.id, self._incarnation, usernames)
+
+    def _kick(self, kick: Kick, cloudfire: Sequence[str], calls: Sequence[LiveCall]) -> bool:
+        """Drop what is not allowed of a username's bindings, and end its calls if it may have
+        none; False where the node refused.
+        """
         try:
             if kick.drops_all:
                 self._drop_all(kick)
             elif kick.sources.restricted:
                 self._drop_outside(kick.username, kick.sources.networks(cloudfire))
+            for call in calls:
+                self._end(call)
         except RpcFailed as error:
             self._failing(error)
             sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
@@ -124,6 +138,14 @@ class NodeSync:
             self._kamailio.fence(kick.username, kick.generation)
         self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
 
+    def _end(self, call: LiveCall) -> None:
+        """End a call at both sides. One that rings by what we know may have been answered since: to
+        refuse it would do nothing then.
+        """
+        if not call.answered:
+            self._kamailio.refuse_call(call.sip_call_id, call.sip_cseq)
+        self._kamailio.end_call(call.dialog_entry, call.dialog_id)
+
     def _drop_outside(self, username: str, cidrs: Sequence[str]) -> None:
         aor = aor_of(username, self._realm)
         for binding in self._kamailio.bindings(aor):
@@ -132,7 +154,8 @@ class NodeSync:
                 sync_store.erase_binding(self._connection, binding.ruid)
 
     def _do_reload(self) -> None:
-        generation = sync_store.reload_due(self._connection, self.node.id)
+        longest = max(self._interval, RELOAD_PAUSE, FAILED_RETRY)
+        generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
         pause = self._reload_from - monotonic()
@@ -145,16 +168,26 @@ class NodeSync:
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
     def _reload(self) -> bool:
-        """Let the node load the allowlists; False where it has to be tried again later."""
+        """Let the node load the allowlists and, where they have changed, the trunks: of those
+        that it loads it forgets which ones are away. False where it has to be tried again later.
+        """
         self._reload_from = monotonic() + RELOAD_PAUSE
         retry = RELOAD_PAUSE
         try:
             self._kamailio.reload_allowlists()
-            difference = comparison.allowlist_difference(self._connection, self._kamailio)
-            if not difference:
+            if comparison.trunks_difference(self._connection, self._kamailio):
+                self._kamailio.reload_trunks()
+            differences = {
+                "permissions.addressReload": comparison.allowlist_difference(
+                    self._connection, self._kamailio
+                ),
+                "dispatcher.reload": comparison.trunks_difference(self._connection, self._kamailio),
+            }
+            wrong = [RpcFailed(method, 0, text) for method, text in differences.items() if text]
+            if not wrong:
                 return True
             retry = self._interval
-            self._failing(RpcFailed("permissions.addressReload", 0, difference))
+            self._failing(wrong[0])
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY

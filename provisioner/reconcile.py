@@ -12,6 +12,8 @@ class Target(StrEnum):
     ADDRESS = "address"
     BINDING = "binding"
     ALLOWLIST = "allowlist"
+    TRUNKS = "trunks"
+    CALL = "call"
 
 
 class Action(StrEnum):
@@ -28,7 +30,7 @@ class Repair:
     """One difference between the desired and the present state, and what becomes of it.
 
     `account_id` is 0 where no account of ours is concerned; `node_id` is None for the tables.
-    `kick`: the account's bindings must be looked at; `drop_all`: all of them go.
+    `kick`: the account's bindings and calls must be looked at; `drop_all`: all of them go.
     """
 
     target: Target

@@ -9,10 +9,13 @@ from provisioner.access import Actor
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
 from provisioner.journal import Change
-from provisioner.kamailio import Binding, KamailioNode, shown
+from provisioner.kamailio import TIMEOUT, Binding, KamailioNode, shown
 from provisioner.model import Account, Node
+from provisioner.sentences import Sentence
 
 T = TypeVar("T")
+
+PATIENCE = 1.0  # seconds that somebody who looks at a page waits for a node
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,28 @@ def read(connection: Connection, account: Account, rpc_token: str) -> Registrati
     return Registrations([(name, one) for name, found in answers for one in found], unavailable)
 
 
+def of_all(
+    connection: Connection, accounts: Sequence[Account], rpc_token: str
+) -> tuple[dict[int, list[tuple[str, Binding]]], list[str]]:
+    """Ask every node for the bindings of several accounts; return them by account id, and the names
+    of the nodes that did not answer. One that the worker finds away is not waited for.
+    """
+    aors = {one.id: aor_of(one.username, one.realm) for one in accounts}
+
+    def question(kamailio: KamailioNode) -> dict[int, list[Binding]]:
+        return {account_id: kamailio.bindings(aor) for account_id, aor in aors.items()}
+
+    nodes = sync_store.nodes(connection)
+    away = [node.name for node in nodes if node.state == "away"]
+    present = [node for node in nodes if node.state != "away"]
+    answers, unavailable = ask(present, rpc_token, question, timeout=PATIENCE)
+    found: dict[int, list[tuple[str, Binding]]] = {}
+    for name, by_account in answers:
+        for account_id, bindings in by_account.items():
+            found.setdefault(account_id, []).extend((name, one) for one in bindings)
+    return found, away + unavailable
+
+
 def drop(
     connection: Connection, actor: Actor, account: Account, binding_id: str, rpc_token: str
 ) -> None:
@@ -56,7 +81,9 @@ def drop(
     answers, unavailable = ask(sync_store.nodes(connection), rpc_token, drop_there)
     dropped = [(name, binding) for name, binding in answers if binding is not None]
     if not dropped and unavailable:
-        raise NodeUnavailable(f"Nodes that may have the binding do not answer: {unavailable[0]}.")
+        raise NodeUnavailable(
+            Sentence("Nodes that may have it do not answer: %(nodes)s.", nodes=unavailable[0])
+        )
     if not dropped:
         raise NotFound("The account has no such registration.")
     # Its row would bring it back when the node restarts.
@@ -83,12 +110,19 @@ def _record(
 
 
 def ask(
-    nodes: Sequence[Node], rpc_token: str, question: Callable[[KamailioNode], T]
+    nodes: Sequence[Node],
+    rpc_token: str,
+    question: Callable[[KamailioNode], T],
+    *,
+    timeout: float = TIMEOUT,
 ) -> tuple[list[tuple[str, T]], list[str]]:
-    """Ask nodes something; return each one's name and answer, and the names of those without."""
+    """Ask nodes something; return each one's name and answer, and the names of those without.
+
+    A node has `timeout` seconds for each command.
+    """
     answers, unavailable = [], []
     for node in nodes:
-        kamailio = KamailioNode(node.rpc_url, rpc_token)
+        kamailio = KamailioNode(node.rpc_url, rpc_token, timeout=timeout)
         try:
             answers.append((node.name, question(kamailio)))
         except (NodeUnavailable, RpcFailed):

@@ -10,12 +10,15 @@ from gunicorn.glogging import Logger
 
 from provisioner.api.context import Services
 from provisioner.app import create_app
+from provisioner.lines import OneLine
 from provisioner.settings import Settings
 
+INVITATIONS = "/console/invitations/"
 WORKERS = 2
+WORKER_CLASS = "provisioner.reception.Receiver"
 GRACEFUL_TIMEOUT = 5  # seconds for requests in progress when the server stops
 REQUEST_LINE_MAX = 8190  # bytes of method, path and query
-THREADS = 16  # of each worker: a request that waits for convergence holds one
+THREADS = 64  # of each worker: one that waits for convergence, or follows a live page, holds one
 
 
 def serve(settings: Settings) -> None:
@@ -30,13 +33,25 @@ def _close_database(_: object, worker: Any) -> None:
     services.database.close()
 
 
-class _AccessLog(Logger):  # type: ignore[misc] # gunicorn ships no type information
-    """gunicorn's log, in which a request stays one line, whatever its path decodes to."""
+def _masked(path: str) -> str:
+    """Leave out what only its reader may know: whoever has an invitation's text sets a password."""
+    return f"{INVITATIONS}-" if path.startswith(INVITATIONS) else path
+
+
+class _Log(Logger):  # type: ignore[misc] # gunicorn ships no type information
+    """gunicorn's log, in which an event is one line, whatever a client has sent."""
+
+    def setup(self, cfg: Any) -> None:
+        """Open the logs."""
+        super().setup(cfg)
+        for log, line in ((self.error_log, self.error_fmt), (self.access_log, self.access_fmt)):
+            for handler in log.handlers:
+                handler.setFormatter(OneLine(line, self.datefmt))
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         """Return what the line is made of."""
         atoms: dict[str, Any] = super().atoms(*request)
-        return atoms | {"U": quote(str(atoms["U"]))}
+        return atoms | {"U": quote(_masked(str(atoms["U"])))}
 
 
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
@@ -50,11 +65,13 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
         options: dict[str, Any] = {
             "bind": f"{self._settings.http_address}:{self._settings.http_port}",
             "workers": WORKERS,
+            # TRUSTED_PROXIES says who is believed; gunicorn would believe all of this machine.
+            "forwarded_allow_ips": "",
             "threads": THREADS,
-            "worker_class": "gthread",
+            "worker_class": WORKER_CLASS,
             "limit_request_line": REQUEST_LINE_MAX,
             "accesslog": "-",
-            "logger_class": _AccessLog,
+            "logger_class": _Log,
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,

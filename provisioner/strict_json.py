@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+MEMBERS_MAX = 1000  # of an object: each that nobody asked for would be complained of
+
 
 def parse(data: str | bytes) -> Any:
     """Read a JSON value.
@@ -17,6 +19,8 @@ def parse(data: str | bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MEMBERS_MAX:
+        raise ValueError(f"an object has more than {MEMBERS_MAX} members")
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("an object has the same key twice")

@@ -41,6 +41,18 @@ class Kick:
         return self.drop_all or not self.may_register
 
 
+@dataclass(frozen=True)
+class LiveCall:
+    """A call at a node, as the node knows it: its dialog, and the INVITE that began it."""
+
+    call: int
+    dialog_entry: int
+    dialog_id: int
+    sip_call_id: str
+    sip_cseq: int
+    answered: bool
+
+
 def nodes(connection: Connection) -> list[Node]:
     """List the nodes with how much each has yet to confirm."""
     return [Node.from_row(row) for row in rows(connection, SYNC["nodes"])]
@@ -72,6 +84,15 @@ def node_seen(connection: Connection, node: Node, state: str, started_at: dateti
     """Record that a node answered; False where it is no longer known by this address."""
     parameters = {"node_id": node.id, "rpc_url": node.rpc_url, "state": state}
     return run(connection, SYNC["node_seen"], started_at=started_at, **parameters) == 1
+
+
+def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:
+    """Note what a node calls itself; the calls of the process before it are over."""
+    with connection.transaction():
+        former = one(connection, SYNC["node_former"], node_id=node_id, incarnation=incarnation)
+        if former:
+            run(connection, SYNC["node_forget"], incarnation=former["incarnation"])
+        run(connection, SYNC["node_incarnation"], node_id=node_id, incarnation=incarnation)
 
 
 def node_away(connection: Connection, node_id: int, error: str) -> None:
@@ -111,6 +132,39 @@ def confirm_kicks(
     )
     run(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
+
+
+def calls_to_end(
+    connection: Connection, node_id: int, incarnation: str, usernames: Sequence[str]
+) -> dict[str, list[LiveCall]]:
+    """List the calls, by username, that a node has to end of those for whom work is due."""
+    parameters = {"node_id": node_id, "incarnation": incarnation, "usernames": list(usernames)}
+    found: dict[str, list[LiveCall]] = {}
+    for row in rows(connection, SYNC["calls_to_end"], **parameters):
+        found.setdefault(row.pop("username"), []).append(LiveCall(**row))
+    return found
+
+
+def calls_unwanted(connection: Connection, node_id: int, incarnation: str) -> list[DictRow]:
+    """List who has calls at a node that no work will end: account_id, username."""
+    return rows(connection, SYNC["calls_unwanted"], node_id=node_id, incarnation=incarnation)
+
+
+def calls_begun(connection: Connection, incarnation: str, seconds: float) -> list[DictRow]:
+    """List the legs at a node that began more than `seconds` ago: call, account_number,
+    dialog_entry, dialog_id.
+    """
+    return rows(connection, SYNC["calls_begun"], incarnation=incarnation, seconds=seconds)
+
+
+def forget_call(connection: Connection, node_id: int | None, call: int) -> None:
+    """Record a call that a node does not know any more as over."""
+    run(connection, SYNC["call_forget"], node_id=node_id, call=call)
+
+
+def record_lost_calls(connection: Connection) -> None:
+    """Record the calls of nodes that have not been heard of for too long."""
+    run(connection, SYNC["lost_calls_record"])
 
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:
@@ -154,9 +208,11 @@ def erase_binding(connection: Connection, ruid: str) -> None:
     run(connection, SYNC["binding_erase"], ruid=ruid)
 
 
-def reload_due(connection: Connection, node_id: int) -> int | None:
-    """Return the generation of the allowlists that a node has to load now, if any."""
-    row = one(connection, SYNC["reload_due"], node_id=node_id)
+def reload_due(connection: Connection, node_id: int, longest: float) -> int | None:
+    """Return the generation of the allowlists that a node has to load now, if any. `longest` is how
+    far ahead it may have been put off (seconds).
+    """
+    row = one(connection, SYNC["reload_due"], node_id=node_id, longest=longest)
     return int(row["generation"]) if row else None
 
 
@@ -247,3 +303,8 @@ def record_repair(connection: Connection, repair: Repair) -> None:
         key=repair.key,
         detail=repair.detail,
     )
+
+
+def latest_repairs(connection: Connection, limit: int) -> list[DictRow]:
+    """List what was repaired last: `at`, `node` (its name, if one), `target`, `action`, `key`."""
+    return rows(connection, SYNC["repairs_latest"], limit=limit)

@@ -52,7 +52,10 @@ class Project(_FromRow):
 
 @dataclass(frozen=True)
 class User(_FromRow):
-    """A person of a customer, or of the operator where `customer_id` is None."""
+    """A person of a customer, or of the operator where `customer_id` is None.
+
+    He can log in to the console once he has a password; its pages speak his `language`.
+    """
 
     id: int
     customer_id: int | None
@@ -60,6 +63,9 @@ class User(_FromRow):
     name: str
     role: Role
     active: bool
+    has_password: bool
+    has_second_factor: bool
+    language: str
     created_at: datetime
     changed_at: datetime
 

@@ -2,8 +2,9 @@
 
 It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
 that holds the node's lock, and one RPC connection. Other threads compare Kamailio's tables, put
-changes of credentials in force, deliver webhooks and run imports. Several workers may run: each
-piece of work is one worker's at a time.
+changes of credentials in force, deliver webhooks, run imports, cost calls, record lost ones, and
+tell of refused ones and of guessing. Several workers may run: each piece of work is one worker's at
+a time.
 """
 
 import logging
@@ -14,8 +15,19 @@ from functools import partial
 
 import psycopg
 
-from provisioner import comparison, db, rotation, sync_store, tenancy_store
+from provisioner import (
+    comparison,
+    db,
+    guard_store,
+    guessing,
+    login_store,
+    refusals,
+    rotation,
+    sync_store,
+    tenancy_store,
+)
 from provisioner.bulk.runner import ImportRunner
+from provisioner.costing import Costing
 from provisioner.errors import DatabaseUnavailable, NodeUnavailable, PlanDangerous, RpcFailed
 from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
@@ -28,6 +40,7 @@ log = logging.getLogger(__name__)
 CHANNEL = "provisioner_work"
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
 UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
+SWEEP_INTERVAL = 5.0  # seconds between two looks for calls of nodes that are gone
 RETRY = 1.0  # seconds before a node or database that was away is tried again
 
 
@@ -57,6 +70,9 @@ class Worker:
         self._start("webhooks", self._deliver)
         self._start("upkeep", self._keep_up)
         self._start("imports", self._run_imports)
+        self._start("lost calls", self._record_lost_calls)
+        self._start("refusals", self._tell_refusals)
+        self._start("calls", self._cost_calls)
         self._repeat("worker", self._listen)
         for thread in self._threads.values():
             thread.join()
@@ -137,6 +153,30 @@ class Worker:
                 self._imports.step(connection)
                 wake.wait(PULSE)
 
+    def _record_lost_calls(self) -> None:
+        """Record the calls of nodes that are gone. Several workers may: one of them does."""
+        with self._session("lost calls") as (connection, _):
+            while not self._stopping.is_set():
+                sync_store.record_lost_calls(connection)
+                self._stopping.wait(SWEEP_INTERVAL)
+
+    def _tell_refusals(self) -> None:
+        """Tell of calls that were refused, and of passwords that are guessed at."""
+        with self._session("refusals") as (connection, _):
+            while not self._stopping.is_set():
+                refusals.tell(connection)
+                guessing.tell(connection)
+                self._stopping.wait(PULSE)
+
+    def _cost_calls(self) -> None:
+        """Cost the calls that have ended, and sum up what those in progress cost so far."""
+        with self._session("calls") as (connection, wake):
+            costing = Costing()
+            while not self._stopping.is_set():
+                wake.clear()
+                if not costing.step(connection):
+                    wake.wait(PULSE)
+
     def _deliver(self) -> None:
         """Bring events to endpoints as they fall due."""
         with self._session("webhooks") as (connection, wake):
@@ -157,11 +197,14 @@ class Worker:
             yield connection, self._wakes[name]
 
     def _keep_up(self) -> None:
-        """Look after hooks now and then."""
+        """Look after hooks now and then, and forget what is old."""
         database = db.Database(self._settings.database_url, size=1)
         try:
             while not self._stopping.is_set():
                 upkeep(database, self._stopping)
+                with database.transaction() as connection:
+                    guard_store.prune_refusals(connection)
+                    guard_store.prune_guessing(connection)
                 self._stopping.wait(UPKEEP_INTERVAL)
         finally:
             database.close()
@@ -175,6 +218,7 @@ class Worker:
         ):
             if sync_store.claim_comparison(connection):
                 tenancy_store.prune_keys(connection)
+                login_store.prune(connection)
                 plan, present = comparison.plan_tables(connection)
                 try:
                     comparison.repair(connection, plan, present, self._limits)

@@ -13,6 +13,10 @@ BEGIN
     -- All of the service's queries are short. Compiling one takes longer than any of them, and where
     -- a table has not been analysed yet PostgreSQL would do so each time.
     EXECUTE format('ALTER ROLE provisioner IN DATABASE %I SET jit = off', current_database());
+    EXECUTE format('ALTER ROLE kamailio IN DATABASE %I SET jit = off', current_database());
+    -- Its functions keep their plans for as long as a connection lives: one made while there were no
+    -- calls must not read all of them later.
+    EXECUTE format('ALTER ROLE kamailio IN DATABASE %I SET enable_seqscan = off', current_database());
     -- Kamailio's modules name their tables without a schema.
     EXECUTE format('ALTER ROLE kamailio IN DATABASE %I SET search_path = kamailio', current_database());
 END

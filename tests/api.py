@@ -6,6 +6,8 @@ from http.client import HTTPConnection, HTTPMessage
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.secrecy import SECRETS
+
 TIMEOUT = 30.0  # seconds
 
 
@@ -68,4 +70,6 @@ class Api:
             content = response.read()
         finally:
             connection.close()
-        return Answer(response.status, response.headers, json.loads(content) if content else None)
+        answer = Answer(response.status, response.headers, json.loads(content) if content else None)
+        SECRETS.answered(f"{method} {path}", content.decode(), answer.json)
+        return answer

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 from provisioner.stack.stack import Stack
 from tests.api import Api
-from tests.sip.clients import Credentials, Registrar
+from tests.sip.clients import Credentials, Registrar, Transport, free_port
 
 T = TypeVar("T")
 
 CLOUDFIRE_CIDR = "127.0.10.0/24"
 CLOUDFIRE_CLIENT = "127.0.10.1"
 INTERNET_CLIENT = "127.0.20.1"
+CARRIERS_CLIENT = "127.0.30.1"
+SOFTPHONE_ORIGIN = "https://softphone.test"  # of the web page whose softphone may connect
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,15 @@ class Place:
     name: str
     client: str
     registrar: Registrar
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """Where SIP is over TLS and over WebSocket, and the authority that vouches for both."""
+
+    registrar: Registrar
+    websocket_url: str
+    authority: Path
 
 
 @dataclass
@@ -60,24 +71,53 @@ class Line:
 
 
 @dataclass
+class Trunk:
+    """A carrier's trunk, and where its server has to be."""
+
+    api: Api
+    id: int
+    place: Place
+    port: int
+    transport: Transport
+
+    def delete(self) -> None:
+        """Delete it, on all nodes."""
+        self.api.delete(f"/trunks/{self.id}", wait=10).expect(204)
+
+
+@dataclass
 class System:
-    """The API, and the two networks from which phones reach Kamailio."""
+    """The API, the two networks from which phones reach Kamailio, and the carriers'."""
 
     api: Api
     cloudfire: Place
     internet: Place
     cloudfire_cidr: str
+    carriers: Place
     realm: str = field(default="talkytime.test")
+    encrypted: Encrypted | None = None
 
-    def new_number(self) -> str:
-        """Create an active number that no other test uses."""
-        number = f"+39{randbelow(10**10):010d}"
-        self.api.post("/numbers", {"number": number, "state": "active"}).expect(201)
+    def new_number(self, *, state: str = "active", **fields: Any) -> str:
+        """Create a number that no other test uses."""
+        number = f"+390{1 + randbelow(9)}{randbelow(10**8):08d}"
+        self.api.post("/numbers", {"number": number, "state": state, **fields}).expect(201)
         return number
+
+    def new_trunk(self, *, transport: Transport = "udp", priority: int = 0) -> Trunk:
+        """Create a carrier's trunk, to a port of the carriers' place that is free."""
+        place = self.carriers
+        cidrs = [f"{place.client}/32"]
+        self.api.put("/networks/carriers", {"cidrs": cidrs}, wait=10).expect(200)
+        port = free_port(place.client)
+        body = {"name": f"Carrier {port}", "kind": "carrier", "host": place.client, "port": port}
+        body |= {"transport": transport, "priority": priority}
+        trunk = self.api.post("/trunks", body, wait=10).expect(201)
+        return Trunk(self.api, trunk["id"], place, port, transport)
 
     def new_line(self, *, enabled: bool = True, **fields: Any) -> Line:
         """Create an account on a new number."""
-        number = self.new_number()
+        project = {name: fields[name] for name in ("project_id",) if name in fields}
+        number = self.new_number(**project)
         body = {"name": f"Line {number}", "main_number": number, "voice_channels": 2, **fields}
         account = self.api.post("/sip-accounts", body).expect(201)
         shown = account["credentials"]
@@ -96,6 +136,18 @@ def native_system(stack: Stack) -> System:
         Place("cloudfire", CLOUDFIRE_CLIENT, registrar),
         Place("internet", INTERNET_CLIENT, registrar),
         CLOUDFIRE_CIDR,
+        Place("carriers", CARRIERS_CLIENT, registrar),
+        encrypted=_native_encrypted(stack),
+    )
+
+
+def _native_encrypted(stack: Stack) -> Encrypted | None:
+    if stack.tls_port is None or stack.ws_port is None:
+        return None
+    return Encrypted(
+        Registrar(stack.sip_address, stack.tls_port, "tls"),
+        f"wss://{stack.sip_address}:{stack.ws_port}/",
+        Path(stack.kamailio_environ["KAMAILIO_TLS_CA"]),
     )
 
 
@@ -107,6 +159,19 @@ def harness_system(environ: Mapping[str, str]) -> System:
         _place("cloudfire", environ),
         _place("internet", environ),
         environ["TEST_CLOUDFIRE_CIDR"],
+        _place("carriers", environ),
+        encrypted=_harness_encrypted(environ),
+    )
+
+
+def _harness_encrypted(environ: Mapping[str, str]) -> Encrypted | None:
+    if "TEST_TLS_REGISTRAR" not in environ:
+        return None
+    host, _, port = environ["TEST_TLS_REGISTRAR"].rpartition(":")
+    return Encrypted(
+        Registrar(host, int(port), "tls"),
+        environ["TEST_WEBSOCKET_URL"],
+        Path(environ["TEST_TLS_AUTHORITY"]),
     )
 
 

@@ -3,7 +3,7 @@
 from provisioner import accounts, caller_id, registrations, store, transfers
 from provisioner.access import Permission
 from provisioner.api import waiting
-from provisioner.api.bodies import CallerIdRuleBody, CallTransferBody, TransferBody
+from provisioner.api.bodies import CallerIdRuleBody, CallTransferBody
 from provisioner.api.context import services
 from provisioner.api.numbers import e164_or_404
 from provisioner.api.resource import Resource
@@ -18,7 +18,6 @@ from provisioner.api.views import (
     RegistrationsView,
     SecretView,
 )
-from provisioner.calling import CallTransfer, Transfer
 from provisioner.errors import (
     MainNumberPermanent,
     NodeUnavailable,
@@ -169,15 +168,6 @@ def replace_call_transfer(call: Call, body: CallTransferBody, account_id: int) -
     (not registered, or disabled), or both of these.
     """
     settings = services().settings
-    transfer = CallTransfer(
-        unconditional=_transfer(body.unconditional),
-        no_answer=_transfer(body.no_answer),
-        unreachable=_transfer(body.unreachable),
-    )
     country = Country(settings.country_code, settings.emergency_numbers)
-    transfers.replace(call.connection, call.actor, account_id, transfer, country)
+    transfer = transfers.replace(call.connection, call.actor, account_id, body.transfer(), country)
     return CallTransferView.of(transfer)
-
-
-def _transfer(body: TransferBody | None) -> Transfer:
-    return Transfer(body.enabled, body.target) if body else Transfer()

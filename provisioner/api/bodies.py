@@ -1,28 +1,57 @@
 """What requests may contain, field by field: bodies of JSON, and queries."""
 
+import re
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    WithJsonSchema,
+)
 from pydantic import StrictStr as Text
 
 from provisioner.access import Role, Via
+from provisioner.call_records import Convention
+from provisioner.calling import CallTransfer, Condition, Transfer
 from provisioner.fields import (
     BIGINT_MAX,
+    CallsPerSecond,
     Channels,
     Cidr,
     DestinationPrefix,
     E164Number,
     Email,
+    Euros,
     ExternalId,
+    Host,
+    HostName,
     Id,
     Moment,
     Name,
     OwnNetworks,
+    Port,
+    Prefixes,
+    TrunkPriority,
 )
 from provisioner.listing import containing
-from provisioner.model import CIDRS_MAX, AccountState, NumberState, Tariff
+from provisioner.model import (
+    CIDRS_MAX,
+    AccountState,
+    NewTrunk,
+    NumberState,
+    Tariff,
+    Transport,
+    TrunkKind,
+)
+from provisioner.pricing import Side
 
+_MONTH = re.compile(r"[2-8][0-9]{3}-(0[1-9]|1[0-2])", re.ASCII)
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
 
@@ -139,6 +168,13 @@ class CallTransferBody(Body):
     no_answer: TransferBody | None = None
     unreachable: TransferBody | None = None
 
+    def transfer(self) -> CallTransfer:
+        """Return the transfers; one that is absent is off."""
+        given = {one: getattr(self, one) or TransferBody(enabled=False) for one in Condition}
+        return CallTransfer(
+            **{condition: Transfer(one.enabled, one.target) for condition, one in given.items()}
+        )
+
 
 class NetworkBody(Body):
     """All of a network's CIDRs."""
@@ -146,6 +182,44 @@ class NetworkBody(Body):
     model_config = _example(cidrs=["198.51.100.0/24", "2001:db8:10::/48"])
 
     cidrs: list[Cidr] = Field(min_length=1, max_length=CIDRS_MAX)
+
+
+class TrunkBody(Body):
+    """A trunk to add; `project_id` and `fqdn` are a Teams trunk's."""
+
+    model_config = _example(name="Carrier A", kind="carrier", host="203.0.113.5")
+
+    name: Name
+    kind: TrunkKind
+    host: Host
+    port: Port | None = None
+    transport: Transport | None = None
+    priority: TrunkPriority = 0
+    keepalive: StrictBool = False
+    project_id: Id | None = None
+    fqdn: HostName | None = None
+
+    def new(self) -> NewTrunk:
+        """Return the trunk with what follows from its kind where it was left out."""
+        usual = Transport.TLS if self.kind is TrunkKind.TEAMS else Transport.UDP
+        transport = self.transport or usual
+        return NewTrunk(
+            **{**dict(self), "transport": transport, "port": self.port or transport.port}
+        )
+
+
+class TrunkPatch(Body):
+    """JSON Merge Patch (RFC 7396) of what may change of a trunk."""
+
+    model_config = _example(priority=10, keepalive=True)
+
+    name: Name = ""
+    host: Host = ""
+    port: Port = 5060
+    transport: Transport = Transport.UDP
+    priority: TrunkPriority = 0
+    keepalive: StrictBool = False
+    fqdn: HostName | None = None
 
 
 class NamedBody(Body):
@@ -172,6 +246,19 @@ class NamedPatch(Body):
 
     name: Name = ""
     external_id: ExternalId | None = None
+
+
+class CallPolicyPatch(Body):
+    """JSON Merge Patch (RFC 7396) of what a project's accounts may call; null is no cap."""
+
+    model_config = _example(
+        blocked_prefixes=["+39899", "+881"], daily_spend_cap="50.00", calls_per_second=20
+    )
+
+    allowed_prefixes: Prefixes = Field(default_factory=list)
+    blocked_prefixes: Prefixes = Field(default_factory=list)
+    daily_spend_cap: Euros | None = None
+    calls_per_second: CallsPerSecond = 1
 
 
 class UserBody(Body):
@@ -219,6 +306,12 @@ def _digits(value: object) -> object:
     return value
 
 
+def _month(value: object) -> object:
+    if not isinstance(value, str) or not _MONTH.fullmatch(value):
+        raise ValueError("must be a month like 2026-01")
+    return date.fromisoformat(f"{value}-01")
+
+
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain the character NUL")
@@ -229,6 +322,11 @@ _Digits = BeforeValidator(_digits)
 Limit = Annotated[int, _Digits, Field(ge=1, le=LIMIT_MAX)]
 IdText = Annotated[int, _Digits, Field(ge=1, le=BIGINT_MAX)]
 Word = Annotated[str, AfterValidator(_without_nul), Field(min_length=1, max_length=254)]
+Month = Annotated[
+    date,
+    BeforeValidator(_month),
+    WithJsonSchema({"type": "string", "pattern": "^[2-8][0-9]{3}-(0[1-9]|1[0-2])$"}),
+]
 
 
 class NoQuery(BaseModel):
@@ -291,6 +389,14 @@ class ProjectsQuery(NamedQuery):
     customer: IdText | None = None
 
 
+class TrunksQuery(PageQuery):
+    """Trunks of a kind, or of a project."""
+
+    sort: Literal["id", "-id", "name", "-name"] = "id"
+    kind: TrunkKind | None = None
+    project: IdText | None = None
+
+
 class UsersQuery(PageQuery):
     """Users of a kind."""
 
@@ -322,3 +428,47 @@ class AuditQuery(PageQuery):
     request_id: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
+
+
+class CallRecordsQuery(PageQuery):
+    """Call records by when the call began; the latest first.
+
+    As `csv` they come all at once: `limit` and `cursor` do not count.
+    """
+
+    sort: Literal["-started_at", "started_at"] = "-started_at"
+    since: Moment | None = None
+    until: Moment | None = None
+    account: IdText | None = None
+    project: IdText | None = None
+    customer: IdText | None = None
+    direction: Literal["in", "out"] | None = None
+    caller: Word | None = None
+    called: Word | None = None
+    rated: bool | None = None
+    format: Literal["json", "csv"] = "json"
+    convention: Convention = Convention.ITALIAN
+
+    def filters(self) -> dict[str, Any]:
+        """Return what the list is filtered by, which is not how it is written."""
+        found = super().filters()
+        return {name: found[name] for name in found.keys() - {"format", "convention"}}
+
+
+class SummaryQuery(NoQuery):
+    """A month of the operator's calendar, perhaps of one customer, project or account."""
+
+    month: Month
+    account: IdText | None = None
+    project: IdText | None = None
+    customer: IdText | None = None
+
+
+class RatesQuery(PageQuery):
+    """Rates of a side or prefix, those that fit a number, those in force at a time."""
+
+    sort: Literal["id", "-id", "prefix", "-prefix"] = "id"
+    side: Side | None = None
+    prefix: DestinationPrefix | None = None
+    number: E164Number | None = None
+    at: Moment | None = None

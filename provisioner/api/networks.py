@@ -26,7 +26,7 @@ def list_networks(call: Call) -> Page[NetworkView]:
 
 @resource.get("/<name>", Permission.NETWORKS_READ)
 def read_network(call: Call, name: str) -> NetworkView:
-    """Show a network. `cloudfire` is the one that exists."""
+    """Show a network: `cloudfire`, or `carriers`."""
     return NetworkView.of(networks.read(call.connection, name))
 
 

@@ -26,6 +26,7 @@ Every POST takes an `Idempotency-Key`; every change `Prefer: wait=N`; what has a
 _EXAMPLES: dict[str, Any] = {
     "number": "+390612345679",
     "name": "cloudfire",
+    "address": "203.0.113.7",
     "registration_id": "uloc-1-6b04dc2d-3d90-2",
 }
 
@@ -59,6 +60,8 @@ _PROBLEM = {
                 "properties": {
                     "pointer": {"type": "string", "description": "RFC 6901, into the body"},
                     "parameter": {"type": "string", "description": "of the query"},
+                    "line": {"type": "integer", "description": "of a file, from 1"},
+                    "field": {"type": ["string", "null"], "description": "null: the whole line"},
                     "detail": {"type": "string"},
                 },
             },
@@ -128,7 +131,10 @@ def _operation(operation: Operation, refs: Refs) -> dict[str, Any]:
         "responses": _responses(operation, refs),
     }
     if operation.streams_in:
-        found["requestBody"] = {"required": True, "content": _files(operation.takes)}
+        found["requestBody"] = {
+            "required": True,
+            "content": _files(operation.takes, operation.sample),
+        }
     if operation.body is not None:
         found["requestBody"] = _body(operation, refs)
     return found
@@ -249,15 +255,16 @@ def _responses(operation: Operation, refs: Refs) -> dict[str, Any]:
 def _success(operation: Operation, refs: Refs) -> dict[str, Any]:
     if operation.answer is None:
         return {"description": "done"}
+    files = _files(operation.gives, operation.sample)
     if not is_model(operation.answer):
-        return {"description": "a stream", "content": _files(operation.gives)}
+        return {"description": "a stream", "content": files}
     content = _content(operation.answer, refs)
-    return {"description": "done", "content": {"application/json": content}}
+    return {"description": "done", "content": {"application/json": content, **files}}
 
 
-def _files(types: Sequence[str]) -> dict[str, Any]:
+def _files(types: Sequence[str], sample: str) -> dict[str, Any]:
     """Describe files that are read or written as streams: any bytes, with an example of a CSV."""
-    text: dict[str, Any] = {"schema": {}, "example": _CSV}
+    text: dict[str, Any] = {"schema": {}, "example": sample or _CSV}
     return {one: text if one == "text/csv" else {} for one in types}
 
 

@@ -9,6 +9,7 @@ docstring is the operation's description.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +25,8 @@ class Operation:
 
     `guard` reads the object that the operation changes, locked, as it is shown: for `If-Match`.
     `answer` is the model of the answer, or None where it has no body.
-    `takes` and `gives` are the media types of streams.
+    `takes` and `gives` are the media types of streams; an operation that gives some may answer with
+    a model as well, and `sample` is an example of a CSV.
     """
 
     tag: str
@@ -37,6 +39,7 @@ class Operation:
     guard: Callable[..., Any] | None
     takes: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
+    sample: str = ""
 
     @property
     def name(self) -> str:
@@ -64,7 +67,10 @@ class Operation:
     @property
     def answer(self) -> Any:
         """Return the model of the answer; None where it has no body."""
-        return inspect.signature(self.view).return_annotation
+        annotation = inspect.signature(self.view).return_annotation
+        if isinstance(annotation, UnionType):  # a model or a stream, as the client chooses
+            return annotation.__args__[0]
+        return annotation
 
     @property
     def streams_in(self) -> bool:

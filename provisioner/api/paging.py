@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import request
+from psycopg.rows import DictRow
 
+from provisioner.access import Actor
 from provisioner.api.bodies import PageQuery
 from provisioner.api.problems import ParametersInvalid
 from provisioner.api.serving import Call
 from provisioner.api.view import Page, View
+from provisioner.db import Connection
 from provisioner.listing import Listing, Order, Position
 
 Item = TypeVar("Item", bound=View)
@@ -31,18 +34,30 @@ def page(
     Raises:
         ParametersInvalid: the cursor is not one that a page of this list gave.
     """
+    found, following = read(call.connection, call.actor, listing, query, **filters)
+    if following is not None:
+        call.headers["Link"] = f'<{following}>; rel="next"'
+    # The model of a page is made for the kind that the caller names.
+    return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type]
+
+
+def read(
+    connection: Connection, actor: Actor, listing: Listing, query: PageQuery, **filters: Any
+) -> tuple[list[DictRow], str | None]:
+    """Return the rows of a page, and the address of the next one, if there is one.
+
+    Raises:
+        ParametersInvalid: the cursor is not one that a page of this list gave.
+    """
     text = getattr(query, "sort", listing.key)
     order = Order(text.removeprefix("-"), descending=text.startswith("-"))
     after = _position(listing, order, text, query.cursor)
     wanted = query.filters() | filters
-    found = listing.page(call.connection, call.actor, wanted, order, after, query.limit + 1)
-    following = None
-    if len(found) > query.limit:
-        found.pop()
-        following = _following([text, *listing.position(order, found[-1])])
-        call.headers["Link"] = f'<{following}>; rel="next"'
-    # The model of a page is made for the kind that the caller names.
-    return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type]
+    found = listing.page(connection, actor, wanted, order, after, query.limit + 1)
+    if len(found) <= query.limit:
+        return found, None
+    found.pop()
+    return found, address([text, *listing.position(order, found[-1])])
 
 
 def _position(listing: Listing, order: Order, text: str, cursor: str) -> Position | None:
@@ -59,8 +74,11 @@ def _position(listing: Listing, order: Order, text: str, cursor: str) -> Positio
     return list(values)
 
 
-def _following(position: list[str | int]) -> str:
+def address(position: list[str | int] | None) -> str:
+    """Return the address of the request's list from a position on, or from its start."""
     arguments = request.args.to_dict()
-    encoded = json.dumps(position, separators=(",", ":"), ensure_ascii=False).encode()
-    arguments["cursor"] = urlsafe_b64encode(encoded).decode()
+    arguments.pop("cursor", None)
+    if position is not None:
+        encoded = json.dumps(position, separators=(",", ":"), ensure_ascii=False).encode()
+        arguments["cursor"] = urlsafe_b64encode(encoded).decode()
     return f"{request.path}?{urlencode(arguments)}"

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask, Response, g, json
+from gunicorn.http.errors import ParseException
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from provisioner import errors
 from provisioner.hooks.signature import NotUtf8, SignatureInvalid
+from provisioner.rates import RatesInvalid
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.ProvisionerError, _domain_error)
     app.register_error_handler(ValidationError, _validation_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ParseException, _unreadable_body)
     app.register_error_handler(Exception, _unexpected_error)
 
 
@@ -126,6 +129,8 @@ def _domain_error(error: errors.ProvisionerError) -> Response:
         members["errors"] = [{"pointer": f"#/{error.field}", "detail": rule}]
     if isinstance(error, ParametersInvalid):
         members["errors"] = error.faults
+    if isinstance(error, RatesInvalid):
+        members["errors"] = [vars(fault) for fault in error.faults]
     if isinstance(error, errors.DeletionRefused):
         members["reasons"] = error.reasons
     response = problem(status, error.code, error.detail, **members)
@@ -168,6 +173,11 @@ def _http_error(error: HTTPException) -> Response:
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
+
+
+def _unreadable_body(_: ParseException) -> Response:
+    """Answer a body whose chunks the server cannot take apart."""
+    return _domain_error(MalformedBody())
 
 
 def _unexpected_error(error: Exception) -> Response:

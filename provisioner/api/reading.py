@@ -14,6 +14,16 @@ Schema = TypeVar("Schema", bound=BaseModel)
 _JSON = ("application/json", "application/merge-patch+json")
 
 
+def refuse_encoded() -> None:
+    """Refuse a body that would have to be decompressed, to who knows what size.
+
+    Raises:
+        UnsupportedMediaType: it is encoded.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+
+
 def body(schema: type[Schema]) -> Schema:
     """Read the request's JSON object as `schema`; an action's may be left out.
 

@@ -35,6 +35,7 @@ class Resource:
         guard: Callable[..., Any] | None = None,
         takes: Sequence[str] = (),
         gives: Sequence[str] = (),
+        sample: str = "",
     ) -> Callable[[Function], Function]:
         """Make a function the view of an operation."""
 
@@ -50,6 +51,7 @@ class Resource:
                 guard,
                 tuple(takes),
                 tuple(gives),
+                sample,
             )
             self.operations.append(one)
             self.blueprint.add_url_rule(

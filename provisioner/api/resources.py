@@ -5,6 +5,10 @@ from flask import Blueprint, Flask
 from provisioner.api import (
     account_parts,
     audit,
+    bans,
+    call_policies,
+    call_records,
+    calls,
     context,
     credentials,
     description,
@@ -18,9 +22,12 @@ from provisioner.api import (
     nodes,
     numbers,
     problems,
+    rates,
+    reading,
     sip_accounts,
     tenancy,
     throttling,
+    trunks,
     users,
     webhooks,
 )
@@ -31,10 +38,13 @@ RESOURCES = (
     account_parts.resource,
     credentials.resource,
     diagnosis.resource,
+    calls.resource,
     numbers.resource,
     networks.resource,
+    trunks.resource,
     tenancy.customers_resource,
     tenancy.projects_resource,
+    call_policies.resource,
     users.users_resource,
     users.tokens_resource,
     audit.resource,
@@ -43,8 +53,11 @@ RESOURCES = (
     webhooks.endpoints_resource,
     webhooks.deliveries_resource,
     nodes.resource,
+    bans.resource,
     imports.resource,
     exports.resource,
+    call_records.resource,
+    rates.resource,
 )
 
 
@@ -52,6 +65,7 @@ def register(app: Flask, settings: Settings) -> None:
     """Add the API's resources, its description and its error shape to an application."""
     app.url_map.converters["id"] = context.IdConverter
     app.before_request(context.identify)
+    app.before_request(reading.refuse_encoded)
     app.after_request(context.tell_id)
     app.after_request(throttling.tell)
     app.extensions["provisioner throttle"] = throttling.Throttle(settings.rate_limit)

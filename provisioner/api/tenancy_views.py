@@ -67,6 +67,9 @@ class UserView(Versioned):
         name="Anna Bianchi",
         role="accounting",
         active=True,
+        has_password=True,
+        has_second_factor=False,
+        language="it",
         created_at=EXAMPLE_TIME,
         changed_at=EXAMPLE_TIME,
     )
@@ -77,6 +80,9 @@ class UserView(Versioned):
     name: str
     role: Role
     active: bool
+    has_password: bool
+    has_second_factor: bool
+    language: str
     created_at: Time
     changed_at: Time
 
@@ -130,6 +136,19 @@ class NewTokenView(TokenView):
     def with_text(cls, token: Token, text: str) -> Self:
         """Show one."""
         return cls(**TokenView.of(token).model_dump(), token=text)
+
+
+class InvitationView(View):
+    """What lets a user choose a password, the only time that it can be seen."""
+
+    model_config = example(
+        url="http://127.0.0.1:8080/console/invitations/pv_pJ2vXc7RtYw4nHs9bLpDkJ8mQ2vXc7RtYw4nHs9bLpD",
+        expires_at=EXAMPLE_TIME,
+    )
+    SHOWN_ONCE: ClassVar[dict[str, Any]] = {"url": True}
+
+    url: str = Field(default="", description="absent where an answer is repeated")
+    expires_at: Time
 
 
 class AuditEventView(View):

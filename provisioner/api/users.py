@@ -1,12 +1,14 @@
 """`/users` and `/tokens`: people, and what requests bear."""
 
-from provisioner import listings, users
+from flask import request
+
+from provisioner import listings, logins, users
 from provisioner.access import Permission
 from provisioner.api import paging
 from provisioner.api.bodies import TokenBody, TokensQuery, UserBody, UserPatch, UsersQuery
 from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
-from provisioner.api.tenancy_views import NewTokenView, TokenView, UserView
+from provisioner.api.tenancy_views import InvitationView, NewTokenView, TokenView, UserView
 from provisioner.api.view import Page
 from provisioner.errors import EmailTaken
 from provisioner.tenancy import Token, User
@@ -56,6 +58,23 @@ def change_user(call: Call, body: UserPatch, user_id: int) -> UserView:
 def delete_user(call: Call, user_id: int) -> None:
     """Remove a user and his tokens."""
     users.delete_user(call.connection, call.actor, user_id)
+
+
+@users_resource.post(USER + "/invitation", Permission.USERS_MANAGE, status=201)
+def invite_user(call: Call, user_id: int) -> InvitationView:
+    """Let a user choose a password for the console, within 72 hours and once.
+
+    The address is in this answer and nowhere else, ever; a former one is void.
+    """
+    invitation = logins.invite(call.connection, call.actor, user_id)
+    url = f"{request.host_url}console/invitations/{invitation.text}"
+    return InvitationView(url=url, expires_at=invitation.expires_at)
+
+
+@users_resource.delete(USER + "/second-factor", Permission.USERS_MANAGE)
+def remove_second_factor(call: Call, user_id: int) -> None:
+    """Let a user who has lost his authenticator log in with his password alone."""
+    logins.remove_second_factor(call.connection, call.actor, user_id)
 
 
 @tokens_resource.post("", Permission.TOKENS_MANAGE, status=201)

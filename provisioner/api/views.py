@@ -18,6 +18,9 @@ from provisioner.model import (
     NumberState,
     Tariff,
     TariffChange,
+    Transport,
+    Trunk,
+    TrunkKind,
 )
 from provisioner.settings import Settings
 
@@ -71,6 +74,7 @@ _ACCOUNT = {
     "allowed_networks": None,
     "state": "enabled",
     "has_credentials": True,
+    "channels": {"used": 1, "limit": 2},
     "created_at": EXAMPLE_TIME,
     "changed_at": EXAMPLE_TIME,
     "generation": 12,
@@ -108,10 +112,18 @@ class NumberView(Versioned):
         return cls.model_validate(number)
 
 
+class ChannelsView(View):
+    """How many of an account's channels are in use, and how many it has."""
+
+    used: int
+    limit: int
+
+
 class AccountView(Versioned):
     """A SIP account; never its secret."""
 
     model_config = example(**_ACCOUNT)
+    CHANGING: ClassVar[set[str]] = {*Versioned.CHANGING, "channels"}
 
     id: int
     external_id: str | None
@@ -127,6 +139,7 @@ class AccountView(Versioned):
     allowed_networks: list[str] | None
     state: AccountState
     has_credentials: bool
+    channels: ChannelsView
     created_at: Time
     changed_at: Time
     generation: int
@@ -142,10 +155,11 @@ def _account_fields(account: Account) -> dict[str, Any]:
     fields = {
         name: getattr(account, name)
         for name in AccountView.model_fields
-        if name not in ("allowed_networks", "generation", "convergence")
+        if name not in ("allowed_networks", "channels", "generation", "convergence")
     }
     return fields | {
         "allowed_networks": list(account.allowed_networks) or None,
+        "channels": ChannelsView(used=account.channels_used, limit=account.voice_channels),
         "generation": account.convergence.generation,
         "convergence": ConvergenceView.of(account.convergence),
     }
@@ -328,6 +342,43 @@ class NetworkView(Versioned):
             generation=network.convergence.generation,
             convergence=ConvergenceView.of(network.convergence),
         )
+
+
+class TrunkView(Versioned):
+    """Where calls leave by."""
+
+    model_config = example(
+        id=1,
+        name="Carrier A",
+        kind="carrier",
+        project_id=None,
+        host="203.0.113.5",
+        port=5060,
+        transport="udp",
+        priority=0,
+        keepalive=False,
+        fqdn=None,
+        created_at=EXAMPLE_TIME,
+        changed_at=EXAMPLE_TIME,
+    )
+
+    id: int
+    name: str
+    kind: TrunkKind
+    project_id: int | None
+    host: str
+    port: int
+    transport: Transport
+    priority: int
+    keepalive: bool
+    fqdn: str | None
+    created_at: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, trunk: Trunk) -> Self:
+        """Show one."""
+        return cls.model_validate(trunk)
 
 
 class NodeView(View):

@@ -1,16 +1,15 @@
-"""`provisioner sync`, `nodes`, `forget-node`, `diagnose`: Kamailio's side."""
+"""`provisioner sync`, `nodes`, `forget-node`, `reload-tls`, `diagnose`: Kamailio's side."""
 
 from collections.abc import Mapping, Sequence
 
-from provisioner import comparison, db, diagnosis_facts, journal, sync_store
-from provisioner.api.diagnosis import DiagnosisView
+from provisioner import comparison, db, journal, sync_store
+from provisioner.api.diagnosis import diagnosed
 from provisioner.api.views import NodeView
 from provisioner.cli.exits import Exit
 from provisioner.cli.output import Output
 from provisioner.cli.parsing import Commands, add_account
 from provisioner.cli.session import Session
 from provisioner.db import Connection
-from provisioner.diagnosis import diagnose
 from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
 from provisioner.journal import Change
 from provisioner.kamailio import KamailioNode
@@ -29,11 +28,12 @@ def add_commands(commands: Commands) -> None:
     sync.add_argument("--apply", action="store_true", help="put right what differs")
     sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
     commands.add("nodes", _nodes, "List the Kamailio nodes as their worker last saw them.")
-    add_account(commands.add("diagnose", _diagnose, "Answer why a phone cannot register."))
+    add_account(commands.add("diagnose", _diagnose, "Answer why a phone cannot register or call."))
     forget = commands.add(
         "forget-node", _forget_node, "Stop waiting for a Kamailio node that is gone.", json=False
     )
     forget.add_argument("name")
+    commands.add("reload-tls", _reload_tls, "Have the Kamailio nodes read their certificates anew.")
 
 
 def _sync(session: Session) -> Exit:
@@ -107,15 +107,38 @@ def _forget_node(session: Session) -> Exit:
     return Exit.DONE
 
 
+def _reload_tls(session: Session) -> Exit:
+    """Tell each node, also after one that could not; connections that are open go on."""
+    with session.transaction() as connection:
+        nodes = sync_store.nodes(connection)
+    failed = {}
+    for node in nodes:
+        kamailio = KamailioNode(node.rpc_url, session.settings.rpc_token)
+        try:
+            kamailio.reload_certificates()
+        except (NodeUnavailable, RpcFailed) as error:
+            failed[node.name] = error.detail
+        finally:
+            kamailio.close()
+    if session.output.as_json:
+        done = [node.name for node in nodes if node.name not in failed]
+        session.output.data({"reloaded": done, "failed": failed})
+    else:
+        for node in nodes:
+            session.output.say(f"{node.name}: {failed.get(node.name, 'reloaded')}")
+    return Exit.FAILED if failed else Exit.DONE
+
+
 def _diagnose(session: Session) -> Exit:
-    """Say it in one sentence, then what was looked at."""
+    """Say it in one sentence each, then what was looked at."""
     with session.transaction() as connection:
         account = session.account(connection)
-        facts = diagnosis_facts.read(connection, account, session.settings.rpc_token)
-    view = DiagnosisView.of(diagnose(facts))
+        view = diagnosed(connection, account, session.settings.rpc_token)
     if session.output.as_json:
         session.output.data(view.shown())
         return Exit.DONE
     session.output.say(f"{account.name} ({account.main_number}): {view.detail}")
-    session.output.rows([one.shown() for one in view.findings], ("ok", "code", "detail"))
+    session.output.say(f"Calls: {view.call_detail}")
+    findings = [one.shown() for one in (*view.findings, *view.call_findings)]
+    session.output.rows(findings, ("ok", "code", "detail"))
     return Exit.DONE

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 import shtab
 from pydantic import ValidationError
 
-from provisioner.cli import accounts, files, kamailio, numbers, people, service
+from provisioner.cli import (
+    accounts,
+    bans,
+    billing,
+    calls,
+    files,
+    kamailio,
+    numbers,
+    people,
+    service,
+    trunks,
+)
 from provisioner.cli.exits import Exit, exit_of
 from provisioner.cli.output import Output
 from provisioner.cli.parsing import Commands
@@ -18,6 +29,7 @@ from provisioner.errors import ProvisionerError
 from provisioner.settings import load_settings
 
 DESCRIPTION = "Creates SIP accounts and makes Kamailio obey them."
+COMMANDS = (*(service, accounts, numbers, calls, people, files, billing, trunks, kamailio, bans),)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="provisioner", description=DESCRIPTION)
     commands = Commands(parser)
-    for module in (service, accounts, numbers, people, files, kamailio):
+    for module in COMMANDS:
         module.add_commands(commands)
     completion = commands.add(
         "completion", _complete, "Print a completion script for a shell.", json=False

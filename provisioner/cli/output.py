@@ -124,6 +124,8 @@ def _flat(shown: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in shown.items():
         if name == "convergence":
             yield "live", _live(value)
+        elif name == "channels":
+            yield name, f"{value['used']} of {value['limit']} in use"
         elif isinstance(value, dict):
             yield from value.items()
         else:
@@ -139,11 +141,11 @@ def _live(convergence: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Write a JSON value for a person."""
+    """Write a JSON value for a person; what others have sent must not steer his terminal."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
-    return str(value)
+    return "".join(one if one.isprintable() else "?" for one in str(value))

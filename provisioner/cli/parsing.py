@@ -11,8 +11,9 @@ LIMIT = 100  # rows of a list
 class Commands:
     """The commands at one level: `provisioner …`, or `provisioner account …`."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    def __init__(self, parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+        """Take the parser; not `required` where it is a command itself (`provisioner bans`)."""
+        self._commands = parser.add_subparsers(required=required, metavar="COMMAND")
 
     def group(self, name: str, text: str) -> "Commands":
         """Add a level."""

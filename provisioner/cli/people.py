@@ -1,11 +1,13 @@
 """`provisioner user …` and `provisioner token …`."""
 
 import argparse
+import sys
+from getpass import getpass
 
-from provisioner import listings, users
+from provisioner import listings, logins, users
 from provisioner.access import Role
 from provisioner.api.bodies import TokenBody, UserBody, UserPatch
-from provisioner.api.tenancy_views import NewTokenView, TokenView, UserView
+from provisioner.api.tenancy_views import InvitationView, NewTokenView, TokenView, UserView
 from provisioner.cli.exits import Exit
 from provisioner.cli.parsing import Commands, add_limit, add_project, given, positive
 from provisioner.cli.session import Session
@@ -41,6 +43,8 @@ def _add_users(group: Commands) -> None:
     change.add_argument("--role", choices=[*Role])
     change.add_argument("--active", action=argparse.BooleanOptionalAction)
     _add_id(group.add("delete", _delete_user, "Remove a user and his tokens."))
+    _add_id(group.add("invite", _invite_user, "Let a user choose a password for the console."))
+    _add_id(group.add("password", _set_password, "Set a user's password, of standard input."))
 
 
 def _add_tokens(group: Commands) -> None:
@@ -101,6 +105,32 @@ def _delete_user(session: Session) -> Exit:
     with session.transaction() as connection:
         users.delete_user(connection, session.actor, session.options.id)
     return _gone(session, "The user is removed, and so are his tokens.")
+
+
+def _invite_user(session: Session) -> Exit:
+    with session.transaction() as connection:
+        invitation = logins.invite(connection, session.actor, session.options.id)
+    path = f"/console/invitations/{invitation.text}"
+    session.output.one(
+        InvitationView(url=path, expires_at=invitation.expires_at),
+        after="The path is shown this once; put the console's host before it.",
+    )
+    return Exit.DONE
+
+
+def _set_password(session: Session) -> Exit:
+    if sys.stdin.isatty():
+        password = getpass()
+        logins.check_repeated(password, getpass("The same again: "))
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    with session.transaction() as connection:
+        user = users.user(connection, session.actor, session.options.id, lock=True)
+        logins.set_password(connection, session.actor, user, password)
+    session.output.say("The password is set; all of the user's sessions have ended.")
+    if session.output.as_json:
+        session.output.data({"id": session.options.id})
+    return Exit.DONE
 
 
 def _list_tokens(session: Session) -> Exit:

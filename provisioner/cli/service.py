@@ -1,4 +1,4 @@
-"""`provisioner serve`, `worker`, `migrate`, `init-token`: what the service itself runs."""
+"""`provisioner serve`, `worker`, `migrate`, `init-…`: what the service itself runs."""
 
 import logging
 import os
@@ -6,17 +6,18 @@ import signal
 import threading
 from pathlib import Path
 
-from provisioner import tenancy_store
+from provisioner import login_store, logins, passwords, store, tenancy_store
 from provisioner.access import Role
 from provisioner.cli.exits import Exit
 from provisioner.cli.parsing import Commands
 from provisioner.cli.session import Session
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
+from provisioner.lines import FORMAT, OneLine
 from provisioner.migrate import migrate
 from provisioner.sealing import Sealer
 from provisioner.server import serve
-from provisioner.users import NewToken, create_token
+from provisioner.users import NewToken, create_token, create_user
 from provisioner.worker import Worker
 
 
@@ -29,15 +30,17 @@ def add_commands(commands: Commands) -> None:
         "init-token", _init_token, "Write the Admin's API token, if it is not there.", json=False
     )
     token.add_argument("--file", type=Path, required=True, help="where it goes, mode 0600")
+    login = commands.add(
+        "init-login", _init_login, "Make the first Admin who can log in.", json=False
+    )
+    login.add_argument("--file", type=Path, required=True, help="where his password goes, 0600")
 
 
 def _log() -> None:
     """Tell what happens; the other commands say what they do themselves."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine(FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _serve(session: Session) -> Exit:
@@ -78,11 +81,32 @@ def _init_token(session: Session) -> Exit:
         if path.exists() and _is_valid(connection, path.read_text(encoding="utf-8").strip()):
             return Exit.DONE
         _, token = create_token(connection, session.actor, NewToken("Admin", Role.ADMIN))
+    _write_secret(path, token + "\n")
+    return Exit.DONE
+
+
+def _init_login(session: Session) -> Exit:
+    """Make him where nobody can log in yet, so that a second start changes nothing."""
+    path: Path = session.options.file
+    with session.transaction() as connection:
+        if login_store.anybody(connection):
+            return Exit.DONE
+        realm = store.realm(connection)
+        email = f"admin@{realm}" if "." in realm else f"admin@{realm}.invalid"
+        user = login_store.operators(connection, email) or create_user(
+            connection, session.actor, email=email, name="Admin", role=Role.ADMIN
+        )
+        password = passwords.generated()
+        logins.set_password(connection, session.actor, user, password)
+        _write_secret(path, f"{email}\n{password}\n")
+    return Exit.DONE
+
+
+def _write_secret(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(token + "\n")
-    return Exit.DONE
+        file.write(text)
 
 
 def _is_valid(connection: Connection, token: str) -> bool:

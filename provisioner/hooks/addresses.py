@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from provisioner.errors import InvalidInput
+from provisioner.sentences import Sentence
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -84,7 +85,10 @@ def parse(url: str) -> Target:
         InvalidInput: it is not one to which webhooks can be sent.
     """
     if len(url) > URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidInput("url", f"must have at most {URL_LENGTH} printable ASCII characters")
+        rule = Sentence(
+            "must have at most %(length)s printable ASCII characters", length=URL_LENGTH
+        )
+        raise InvalidInput("url", rule)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -146,7 +150,10 @@ def checked(
         return target, addresses
     for address in addresses:
         if not is_public(address) and not _is_within(address, allowed):
-            raise AddressRefused("url", f"must lead to public addresses only, not to {address}")
+            rule = Sentence(
+                "must lead to public addresses only, not to %(address)s", address=address
+            )
+            raise AddressRefused("url", rule)
     if target.scheme != "https":
         raise AddressRefused("url", "must begin with https://")
     if target.port < PRIVILEGED_PORTS and target.port not in DEFAULT_PORTS.values():

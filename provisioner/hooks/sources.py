@@ -10,6 +10,7 @@ from provisioner.hook_store import Source
 from provisioner.hooks.signature import new_secret
 from provisioner.journal import Change
 from provisioner.sealing import Sealer
+from provisioner.sentences import Sentence
 from provisioner.users import customer_for
 
 SOURCES_MAX = 20  # of one customer
@@ -89,7 +90,7 @@ def add_key(
     """
     before = read(connection, actor, source_id, lock=True)
     if len(before.keys) >= KEYS_MAX:
-        raise InvalidInput("keys", f"may be {KEYS_MAX}; remove one first")
+        raise InvalidInput("keys", Sentence("may be %(count)s; remove one first", count=KEYS_MAX))
     secret = new_secret()
     hook_store.insert_source_key(connection, source_id, sealer.seal(secret))
     source = read(connection, actor, source_id)

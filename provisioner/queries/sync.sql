@@ -17,7 +17,7 @@ UPDATE provisioner.nodes SET name = %(name)s WHERE rpc_url = %(rpc_url)s AND nam
 
 -- name: node_upsert
 INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
-ON CONFLICT (name) DO UPDATE SET rpc_url = excluded.rpc_url
+ON CONFLICT (name) DO UPDATE SET rpc_url = excluded.rpc_url, incarnation = NULL
  WHERE nodes.rpc_url <> excluded.rpc_url;
 
 -- name: node_delete
@@ -31,6 +31,18 @@ SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) 
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now()
  WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s;
+
+-- name: node_former
+-- What the node called itself before it called itself as it does now, if that is another name.
+SELECT incarnation FROM provisioner.nodes
+ WHERE id = %(node_id)s AND incarnation <> %(incarnation)s
+   FOR UPDATE;
+
+-- name: node_forget
+SELECT kamailio.forget_node(%(incarnation)s);
+
+-- name: node_incarnation
+UPDATE provisioner.nodes SET incarnation = %(incarnation)s WHERE id = %(node_id)s;
 
 -- name: node_away
 UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %(node_id)s;
@@ -48,7 +60,8 @@ UPDATE provisioner.nodes
  WHERE id = %(node_id)s;
 
 -- name: kicks_due
--- Pending work with what decides it: the account as it is now, if it still is.
+-- Pending work with what decides it: the account as it is now, if it still is. Work is never put off
+-- for long, so what is due much later was put off before the clock was set back.
 SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
@@ -56,7 +69,8 @@ SELECT kick.username, kick.generation, kick.drop_all,
        coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
   FROM provisioner.pending_kicks AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
- WHERE kick.node_id = %(node_id)s AND kick.due_at <= now()
+ WHERE kick.node_id = %(node_id)s
+   AND kick.due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
  ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at
  LIMIT %(limit)s;
 
@@ -111,8 +125,10 @@ DELETE FROM kamailio.location
 DELETE FROM kamailio.location WHERE ruid = %(ruid)s;
 
 -- name: reload_due
+-- As for kicks_due; a reload is put off for `longest` seconds at the most.
 SELECT generation FROM provisioner.pending_reloads
- WHERE node_id = %(node_id)s AND due_at <= now();
+ WHERE node_id = %(node_id)s
+   AND due_at NOT BETWEEN now() + interval '1 us' AND now() + make_interval(secs => %(longest)s);
 
 -- name: reload_pending
 SELECT FROM provisioner.pending_reloads WHERE node_id = %(node_id)s;
@@ -161,6 +177,56 @@ SELECT bound.username, account.id AS account_id
    AND NOT EXISTS (
        SELECT FROM provisioner.pending_kicks AS kick
         WHERE kick.node_id = %(node_id)s AND kick.username = bound.username);
+
+-- name: calls_to_end
+-- The calls at a node of accounts that are disabled or gone, for which work is due. A disabled
+-- account may have new ones: emergency calls, and calls that it transfers.
+SELECT kick.username, leg.call, leg.dialog_entry, leg.dialog_id, leg.sip_call_id, leg.sip_cseq,
+       bool_or(leg.answered_at IS NOT NULL) AS answered
+  FROM provisioner.pending_kicks AS kick
+  JOIN kamailio.calls AS leg ON leg.account_number = '+' || kick.username
+  LEFT JOIN provisioner.sip_accounts AS account ON account.id = leg.account_id
+ WHERE kick.node_id = %(node_id)s AND kick.username = ANY (%(usernames)s)
+   AND leg.node = %(incarnation)s AND NOT leg.emergency
+   AND (account.id IS NULL OR account.state = 'disabled')
+   AND (kick.confirmed_at IS NULL OR leg.started_at < kick.confirmed_at OR NOT {transferred})
+ GROUP BY kick.username, leg.call, leg.dialog_entry, leg.dialog_id, leg.sip_call_id, leg.sip_cseq
+ ORDER BY leg.call;
+
+-- fragment: transferred
+EXISTS (SELECT FROM kamailio.calls AS onward
+         WHERE onward.call = leg.call AND onward.account_id = leg.account_id
+           AND onward.direction = 'out' AND NOT onward.counted)
+
+-- name: calls_unwanted
+-- Who has calls at a node that should have ended, and no work about it: a call was begun in the
+-- very moment in which its account was disabled.
+SELECT DISTINCT leg.account_id, ltrim(leg.account_number, '+') AS username
+  FROM kamailio.calls AS leg
+  LEFT JOIN provisioner.sip_accounts AS account ON account.id = leg.account_id
+ WHERE leg.node = %(incarnation)s AND NOT leg.emergency
+   AND (account.id IS NULL OR account.state = 'disabled')
+   AND NOT {transferred}
+   AND NOT EXISTS (
+       SELECT FROM provisioner.pending_kicks AS kick
+        WHERE kick.node_id = %(node_id)s AND leg.account_number = '+' || kick.username);
+
+-- name: calls_begun
+-- The calls that a node ought to know: a call's dialog is there before the call is written down.
+SELECT call, account_number, dialog_entry, dialog_id
+  FROM kamailio.calls
+ WHERE node = %(incarnation)s AND started_at < now() - make_interval(secs => %(seconds)s)
+ ORDER BY call, id;
+
+-- name: call_forget
+-- When the node was compared last it knew the call, or the call had not begun.
+SELECT kamailio.forget_call(
+           %(call)s,
+           coalesce((SELECT last_compared_at FROM provisioner.nodes WHERE id = %(node_id)s),
+                    '-infinity'));
+
+-- name: lost_calls_record
+SELECT kamailio.record_lost_calls();
 
 -- name: subscriber_differences
 -- Our rows of Kamailio's subscriber table against the rows that ought to exist.
@@ -226,3 +292,9 @@ SELECT id FROM provisioner.sip_accounts WHERE id = %(account_id)s FOR UPDATE;
 -- name: repair_insert
 INSERT INTO provisioner.repairs (node_id, target, action, key, detail)
 VALUES (%(node_id)s, %(target)s, %(action)s, %(key)s, %(detail)s);
+
+-- name: repairs_latest
+SELECT repairs.repaired_at AS at, nodes.name AS node, target, action, key
+  FROM provisioner.repairs
+  LEFT JOIN provisioner.nodes ON nodes.id = repairs.node_id
+ ORDER BY repairs.id DESC LIMIT %(limit)s;

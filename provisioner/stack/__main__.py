@@ -15,6 +15,8 @@ from provisioner.stack.supervisor import supervise
 INVITATION = """
 The line is up. Ctrl-C stops all of it; the data stay in {directory}.
 
+  Console        {url}/console/
+  First login    {login}  (email address and password; change it after you have logged in)
   API            {url}/api/v1
   Admin's token  {token}
   Logs           {logs}
@@ -47,6 +49,9 @@ def _run(options: Options) -> None:
         sip_address=options.sip_address,
         http_port=options.http_port,
         sip_port=options.sip_port,
+        tls_port=options.tls_port,
+        ws_port=options.ws_port,
+        media_ports=options.media_ports,
         environ=os.environ,
         report=say,
     )
@@ -64,6 +69,7 @@ def _invitation(stack: Stack) -> str:
         url=stack.api_url,
         directory=_short(stack.directory.path),
         token=_short(stack.admin_token_file),
+        login=_short(stack.directory.admin_login),
         logs=_short(stack.directory.logs),
     )
 

@@ -24,6 +24,7 @@ class StackDirectory:
         self.kamailio = self.path / "kamailio"
         self.passwords = self.path / "passwords.json"
         self.admin_token = self.path / "admin-token"
+        self.admin_login = self.path / "admin-login"
         self.environment = self.path / "environment"
         self._lock: int | None = None
 

@@ -14,6 +14,7 @@ class Environment:
     """The stack's addresses and passwords, in the variables of its processes.
 
     `base` is what the user gave; it may set anything but what the stack itself decides.
+    `media_port` is rtpengine's, None: there is none; `media_mode` says which calls it is for.
     """
 
     base: Mapping[str, str]
@@ -23,6 +24,10 @@ class Environment:
     http_port: int
     database_port: int
     rpc_port: int
+    tls_port: int | None = None
+    ws_port: int | None = None
+    media_port: int | None = None
+    media_mode: str = "auto"
 
     @property
     def rpc_url(self) -> str:
@@ -70,10 +75,26 @@ class Environment:
 
     def kamailio(self) -> dict[str, str]:
         """Return Kamailio's variables."""
-        return self._base() | {
+        ports = {"KAMAILIO_TLS_PORT": self.tls_port, "KAMAILIO_WS_PORT": self.ws_port}
+        return {
+            **self._base(),
+            **{name: str(port) for name, port in ports.items() if port is not None},
+            **self._media(),
             "KAMAILIO_DB_URL": self._database("postgres", "kamailio", self.passwords.kamailio_db),
             "KAMAILIO_NODE": NODE,
             "KAMAILIO_NONCE_SECRET": self.passwords.nonce_secret,
             "KAMAILIO_RPC_PORT": str(self.rpc_port),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
         }
+
+    def _media(self) -> dict[str, str]:
+        if self.media_port is None:
+            return {}
+        return {
+            "KAMAILIO_MEDIA_SOCKET": f"udp:127.0.0.1:{self.media_port}",
+            "KAMAILIO_MEDIA_PROXY": self.media_mode,
+        }
+
+    def media(self) -> dict[str, str]:
+        """Return rtpengine's variables: it needs none of the user's."""
+        return dict(SYSTEM)

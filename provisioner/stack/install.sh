@@ -19,8 +19,14 @@ readonly SAVED_POLICY=$POLICY.before-provisioner
 readonly POLICY_MARK="# Temporary: provisioner installs packages whose services must not start."
 readonly CLUSTER_CONF=/etc/postgresql-common/createcluster.d/provisioner-installs.conf
 
-RUN_PACKAGES=(kamailio kamailio-postgres-modules kamailio-extra-modules)
-TEST_PACKAGES=(sip-tester baresip-core sipsak linphone-cli iproute2 iptables)
+RUN_PACKAGES=(
+    kamailio kamailio-postgres-modules kamailio-extra-modules kamailio-tls-modules
+    kamailio-websocket-modules rtpengine-daemon
+)
+TEST_PACKAGES=(
+    sip-tester baresip-core sipsak linphone-cli iproute2 iptables nftables chromium
+    fonts-dejavu-core libfaketime nginx-light
+)
 
 main() {
     case $PURPOSE in run | test | lint) ;; *) fail "$USAGE" ;; esac
@@ -79,7 +85,13 @@ install_packages() {
     logged apt_get install --no-install-recommends --yes "${missing[@]}" ||
         fail "The packages could not be installed: ${missing[*]}"
     if [[ " ${missing[*]} " == *" kamailio "* ]]; then
-        keep_kamailio_off
+        keep_off kamailio kamailio
+    fi
+    if [[ " ${missing[*]} " == *" rtpengine-daemon "* ]]; then
+        keep_off rtpengine-daemon rtpengine-daemon
+    fi
+    if [[ " ${missing[*]} " == *" nginx-light "* ]]; then
+        keep_off nginx-common nginx
     fi
     allow_services
     trap - EXIT
@@ -138,12 +150,12 @@ allow_services() {
     fi
 }
 
-# The package would start Kamailio with its own configuration at the next boot.
-keep_kamailio_off() {
+# The package $1 would start its service $2 with its own configuration at the next boot.
+keep_off() {
     {
         # The helper obeys packages only.
-        as_root env DPKG_MAINTSCRIPT_PACKAGE=kamailio deb-systemd-helper disable kamailio.service
-        as_root update-rc.d kamailio disable
+        as_root env DPKG_MAINTSCRIPT_PACKAGE="$1" deb-systemd-helper disable "$2.service"
+        as_root update-rc.d "$2" disable
     } >>"$LOG" 2>&1 || true
 }
 
@@ -170,7 +182,7 @@ stamped_kind() {
 
 # All that an installation depends on; scripts in .venv/bin hold the tree's path.
 stamp() {
-    echo "$1 $(cat "$2" pyproject.toml | sha256sum | cut --delimiter=' ' --fields=1) $ROOT"
+    echo "$1 $(cat "$2" pyproject.toml tests/softphone/package-lock.json | sha256sum | cut --delimiter=' ' --fields=1) $ROOT"
 }
 
 fill_venv() {
@@ -180,7 +192,9 @@ fill_venv() {
     fi
     rm -f "$STAMP"
     logged "${pip[@]}" install --require-hashes --requirement "$1" &&
-        logged "${pip[@]}" install --no-deps --no-build-isolation --editable .
+        logged "${pip[@]}" install --no-deps --no-build-isolation --editable . || return 1
+    # A browser's softphone, for the tests.
+    [[ $1 != requirements-dev.lock ]] || logged "$VENV/bin/python" tests/softphone/install.py
 }
 
 main

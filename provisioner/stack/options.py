@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.stack.errors import StackError
+from provisioner.stack.media import MediaPorts, read_mode, read_ports
+
+MEDIA_PORTS = MediaPorts(30_000, 30_999)
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,10 @@ class Options:
     directory: Path
     http_port: int
     sip_port: int
+    tls_port: int
+    ws_port: int
     sip_address: str
+    media_ports: MediaPorts
 
 
 def read_options(environ: Mapping[str, str]) -> Options:
@@ -25,11 +31,15 @@ def read_options(environ: Mapping[str, str]) -> Options:
         StackError: a value cannot be used; names the variable and the rule.
     """
     _check_digest_algorithm(environ)
+    read_mode(environ)
     return Options(
         directory=Path(environ.get("VAR_DIR") or "var"),
         http_port=_port(environ, "HTTP_PORT", 8080),
         sip_port=_port(environ, "SIP_PORT", 5060),
+        tls_port=_port(environ, "SIP_TLS_PORT", 5061),
+        ws_port=_port(environ, "SIP_WS_PORT", 8443),
         sip_address=_address(environ, "SIP_ADDRESS", "127.0.0.1"),
+        media_ports=read_ports(environ) or MEDIA_PORTS,
     )
 
 

@@ -50,9 +50,14 @@ class Endpoint:
             )
 
 
-def tcp(address: str) -> list[Endpoint]:
-    """Return the endpoint of a TCP server."""
-    return [Endpoint(address, socket.SOCK_STREAM)]
+def tcp(*addresses: str) -> list[Endpoint]:
+    """Return the endpoints of a TCP server on these addresses."""
+    return [Endpoint(address, socket.SOCK_STREAM) for address in addresses]
+
+
+def udp(*addresses: str) -> list[Endpoint]:
+    """Return the endpoints of a UDP server on these addresses."""
+    return [Endpoint(address, socket.SOCK_DGRAM) for address in addresses]
 
 
 def udp_and_tcp(addresses: Sequence[str]) -> list[Endpoint]:
@@ -76,13 +81,14 @@ def free_port(endpoints: Sequence[Endpoint]) -> int:
         StackError: no port was found.
     """
     for _ in range(ATTEMPTS):
-        port = random.randrange(FIRST_CHOICE, _first_ephemeral())  # noqa: S311 - not a secret
+        port = random.randrange(FIRST_CHOICE, first_ephemeral())  # noqa: S311 - not a secret
         if is_free(port, endpoints):
             return port
     raise StackError("No free port was found: too many servers are running on this machine.")
 
 
-def _first_ephemeral() -> int:
+def first_ephemeral() -> int:
+    """Return the first port that servers leave to outgoing connections."""
     text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
     first = int(text.split()[0])
     return first if first > FIRST_CHOICE + ATTEMPTS else 65_536
@@ -111,9 +117,15 @@ class PortBook:
     def __init__(
         self, endpoints: Mapping[str, Sequence[Endpoint]], given: Mapping[str, int | None]
     ) -> None:
-        self._endpoints = endpoints
+        self._endpoints = dict(endpoints)
         self._given = {name: port for name, port in given.items() if port is not None}
         self._ports = dict(self._given)
+
+    def add(self, name: str, endpoints: Sequence[Endpoint], given: int | None) -> None:
+        """Write down one more port."""
+        self._endpoints[name] = endpoints
+        if given is not None:
+            self._given[name] = self._ports[name] = given
 
     def __getitem__(self, name: str) -> int:
         if name not in self._ports:

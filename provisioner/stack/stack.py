@@ -4,7 +4,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,8 +13,17 @@ from typing import Self
 from provisioner.stack.directory import StackDirectory
 from provisioner.stack.environment import Environment
 from provisioner.stack.errors import StackError
+from provisioner.stack.media import (
+    MediaPorts,
+    answers_ping,
+    find_program,
+    free_ports,
+    read_mode,
+    read_ports,
+    rtpengine,
+)
 from provisioner.stack.passwords import Passwords, load_passwords
-from provisioner.stack.ports import PortBook, tcp, udp_and_tcp
+from provisioner.stack.ports import PortBook, tcp, udp, udp_and_tcp
 from provisioner.stack.postgres import Cluster
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.processes import Command, Process, run_once
@@ -24,11 +34,14 @@ READY_TIMEOUT = 30.0  # seconds until /readyz says that all of it works
 
 
 class Stack:
-    """PostgreSQL, Kamailio, provisioner and worker, started in order and stopped in reverse.
+    """PostgreSQL, rtpengine, Kamailio, provisioner and worker: started so, stopped in reverse.
 
     A port that is None is chosen free and kept for the stack's lifetime. `environ` reaches every
-    process but PostgreSQL. `report` is told each step. Nothing is restarted by itself: that is
-    `provisioner.stack.supervisor`. All of it ends with the thread that called `start()`.
+    process but PostgreSQL and rtpengine; with KAMAILIO_TLS_CERTIFICATE in it there is a port for
+    SIP over TLS, too, with KAMAILIO_WS_ORIGINS one for SIP over WebSocket. rtpengine listens for
+    voice on `media_address`, by default `sip_address`; it is left out where MEDIA_PROXY is `off`,
+    or where it is not installed. `report` is told each step. Nothing is restarted by itself: that
+    is `provisioner.stack.supervisor`. All of it ends with the thread that called `start()`.
     """
 
     def __init__(
@@ -38,8 +51,12 @@ class Stack:
         sip_address: str = "127.0.0.1",
         http_port: int | None = None,
         sip_port: int | None = None,
+        tls_port: int | None = None,
+        ws_port: int | None = None,
         environ: Mapping[str, str] | None = None,
         extra_sip_addresses: Sequence[str] = (),
+        media_address: str | None = None,
+        media_ports: MediaPorts | None = None,
         durable: bool = True,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -52,12 +69,22 @@ class Stack:
         self._lock = -1  # the descriptor that every process inherits
         self._known_passwords: Passwords | None = None
         self._ports = _port_book(self._sip_addresses, http_port, sip_port)
+        self._with_tls = bool(self._base.get("KAMAILIO_TLS_CERTIFICATE"))
+        if self._with_tls:
+            self._ports.add("SIP_TLS_PORT", tcp(*self._sip_addresses), tls_port)
+        self._with_ws = bool(self._base.get("KAMAILIO_WS_ORIGINS"))
+        if self._with_ws:
+            self._ports.add("SIP_WS_PORT", tcp(*self._sip_addresses), ws_port)
+        self.media_address = media_address or sip_address
+        self._media_mode = read_mode(self._base)
+        self._media_ports = media_ports or read_ports(self._base)
         self.postgres = self._process(
             "postgres",
             lambda: self._cluster.serve(self._lock),
             lambda: self._cluster.answers(),
             stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
         )
+        self.media = self._media_process()
         self.kamailio = self._process(
             "kamailio",
             self._kamailio_command,
@@ -77,6 +104,18 @@ class Stack:
     def sip_port(self) -> int:
         """The port for SIP, UDP and TCP alike."""
         return self._ports["SIP_PORT"]
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port for SIP over TLS; None: there is no certificate."""
+        return self._ports["SIP_TLS_PORT"] if self._with_tls else None
+
+    @property
+    def ws_port(self) -> int | None:
+        """The port for SIP over WebSocket, with TLS where there is a certificate; None: there are
+        no pages to let in.
+        """
+        return self._ports["SIP_WS_PORT"] if self._with_ws else None
 
     @property
     def api_url(self) -> str:
@@ -114,9 +153,15 @@ class Stack:
         return self._environment.service()
 
     @property
+    def kamailio_environ(self) -> dict[str, str]:
+        """The variables of Kamailio, its secrets included."""
+        return self._environment.kamailio()
+
+    @property
     def processes(self) -> list[Process]:
         """All processes, in the order in which they start."""
-        return [self.postgres, self.kamailio, self.provisioner, self.worker]
+        media = [] if self.media is None else [self.media]
+        return [self.postgres, *media, self.kamailio, self.provisioner, self.worker]
 
     # Start and stop.
 
@@ -142,7 +187,7 @@ class Stack:
         try:
             self._ports.settle(self._ports)
             self._known_passwords = load_passwords(self.directory.passwords)
-            for step in (self._start_database, self._start_kamailio, self._start_service):
+            for step in self._steps():
                 began = time.monotonic()
                 self._report(f"{step()} ({time.monotonic() - began:.1f} s)")
             self._write_environment()
@@ -170,22 +215,46 @@ class Stack:
 
     # The steps; each returns what is ready then.
 
+    def _steps(self) -> Iterator[Callable[[], str]]:
+        yield self._start_database
+        if self.media is not None:
+            yield partial(self._start_media, self.media)
+        elif self._media_mode != "off":
+            self._report("rtpengine is not installed: phones behind NAT may not hear each other")
+        yield self._start_kamailio
+        yield self._start_service
+
     def _start_database(self) -> str:
         self._start_with_ports(self.postgres, "DATABASE_PORT")
         self._cluster.create_database()
         self._run("migrate", self._environment.migration(self.database_admin_url))
         self._run("init-token", self.environ, "--file", str(self.admin_token_file))
+        self._run("init-login", self.environ, "--file", str(self.directory.admin_login))
         return f"PostgreSQL ready on 127.0.0.1:{self._ports['DATABASE_PORT']}, database migrated"
 
+    def _start_media(self, media: Process) -> str:
+        try:
+            self._start_with_ports(media, "MEDIA_PORT")
+        except StackError as error:
+            # Calls are set up without it; the supervisor tries again.
+            return f"Phones behind NAT may not hear each other: {error}"
+        ports = self._settled_media_ports()
+        return f"rtpengine ready on {self.media_address}, UDP ports {ports.first} to {ports.last}"
+
     def _start_kamailio(self) -> str:
-        self._start_with_ports(self.kamailio, "KAMAILIO_RPC_PORT", "SIP_PORT")
+        kinds = {"SIP_TLS_PORT": self._with_tls, "SIP_WS_PORT": self._with_ws}
+        more = [name for name, wanted in kinds.items() if wanted]
+        self._start_with_ports(self.kamailio, "KAMAILIO_RPC_PORT", "SIP_PORT", *more)
         where = " and ".join(f"{address}:{self.sip_port}" for address in self._sip_addresses)
-        return f"Kamailio ready on {where}, UDP and TCP"
+        beside = "" if self.tls_port is None else f", TLS on port {self.tls_port}"
+        beside += "" if self.ws_port is None else f", WebSocket on port {self.ws_port}"
+        return f"Kamailio ready on {where}, UDP and TCP{beside}"
 
     def _start_service(self) -> str:
         self.worker.start()
         self._start_with_ports(self.provisioner, "HTTP_PORT")
-        self.worker.wait_ready(READY_TIMEOUT, needs=self.processes)
+        needs = [process for process in self.processes if process is not self.media]
+        self.worker.wait_ready(READY_TIMEOUT, needs=needs)
         return f"Provisioner and worker ready on {self.api_url}"
 
     def _start_with_ports(self, process: Process, *names: str) -> None:
@@ -234,6 +303,10 @@ class Stack:
             http_port=self.http_port,
             database_port=self._ports["DATABASE_PORT"],
             rpc_port=self._ports["KAMAILIO_RPC_PORT"],
+            tls_port=self.tls_port,
+            ws_port=self.ws_port,
+            media_port=None if self.media is None else self._ports["MEDIA_PORT"],
+            media_mode=self._media_mode,
         )
 
     def _log(self, name: str) -> Path:
@@ -259,8 +332,36 @@ class Stack:
         program = Path(sys.executable).with_name("provisioner")
         return Command([str(program), *arguments], environ, keep=[self._lock])
 
+    def _media_process(self) -> Process | None:
+        program = None if self._media_mode == "off" else find_program()
+        if program is None:
+            return None
+        self._ports.add("MEDIA_PORT", udp("127.0.0.1"), None)
+        return self._process(
+            "rtpengine",
+            lambda: self._media_command(program),
+            lambda: answers_ping(self._ports["MEDIA_PORT"]),
+        )
+
+    def _settled_media_ports(self) -> MediaPorts:
+        self._media_ports = self._media_ports or free_ports(self.media_address)
+        return self._media_ports
+
+    def _media_command(self, program: str) -> Command:
+        return rtpengine(
+            program,
+            self.media_address,
+            self._ports["MEDIA_PORT"],
+            self._settled_media_ports(),
+            self._environment.media(),
+            keep=[self._lock],
+        )
+
     def _kamailio_command(self) -> Command:
-        listen = listeners(self._sip_addresses, self.sip_port, self._ports["KAMAILIO_RPC_PORT"])
+        rpc_port = self._ports["KAMAILIO_RPC_PORT"]
+        listen = listeners(
+            self._sip_addresses, self.sip_port, rpc_port, self.tls_port, self.ws_port
+        )
         return kamailio(
             self.directory.kamailio, listen, self._environment.kamailio(), keep=[self._lock]
         )

@@ -1,14 +1,12 @@
 """A migrated database of its own for each test, and the application on it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Any, Protocol, cast
 
-import psycopg
 import pytest
 from flask.testing import FlaskClient
-from psycopg import sql
 from werkzeug.datastructures import Headers
 
 from provisioner import db
@@ -16,49 +14,27 @@ from provisioner.access import Role
 from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.credentials import new_token, token_digest
-from provisioner.migrate import migrate
-from provisioner.settings import Settings, load_settings
+from provisioner.settings import Settings
 from provisioner.stack.stack import Stack
 from provisioner.tenancy_store import insert_token
+from tests.integration.databases import Databases
+from tests.secrecy import SECRETS
 
 NUMBER = "+390612345678"
 OTHER_NUMBER = "+390612345679"
 
 
-def settings_of(stack: Stack, name: str) -> Settings:
-    """Point the stack's settings at another database of its cluster."""
-    environ = dict(stack.environ)
-    for variable, url in (
-        ("DATABASE_URL", stack.database_url),
-        ("DATABASE_ADMIN_URL", stack.database_admin_url),
-    ):
-        environ[variable] = url.rpartition("/")[0] + f"/{name}"
-    return load_settings(environ)
-
-
-def administer(stack: Stack, statement: str, *names: str) -> None:
-    """Run a statement on the cluster as its superuser."""
-    with psycopg.connect(stack.database_admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-
-
 @pytest.fixture(scope="session")
-def template(stack: Stack) -> str:
-    """The name of a migrated database that tests copy."""
-    administer(stack, "CREATE DATABASE {}", "template_migrated")
-    migrate(settings_of(stack, "template_migrated"))
-    return "template_migrated"
+def databases(stack: Stack) -> Databases:
+    """Databases for the tests to write to."""
+    return Databases(stack)
 
 
 @pytest.fixture
-def settings(stack: Stack, template: str) -> Iterator[Settings]:
+def settings(databases: Databases) -> Iterator[Settings]:
     """Settings of a fresh, migrated database."""
-    name = f"test_{token_hex(6)}"
-    administer(stack, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    settings = settings_of(stack, name)
-    migrate(settings)  # a copy does not have the rights that were given on the database itself
-    yield settings
-    administer(stack, "DROP DATABASE {} WITH (FORCE)", name)
+    with databases.lent() as settings:
+        yield settings
 
 
 @pytest.fixture
@@ -93,8 +69,12 @@ class Client:
 
     def send(self, method: str, path: str, headers: dict[str, str], **content: Any) -> Answer:
         """Send a request with just these headers."""
-        answer = self.http.open(f"/api/v1{path}", method=method, headers=headers, **content)
-        return cast(Answer, answer)
+        answer = cast(
+            Answer, self.http.open(f"/api/v1{path}", method=method, headers=headers, **content)
+        )
+        if (answer.mimetype or "").endswith(("/json", "+json")):
+            SECRETS.answered(f"{method} {path}", answer.text, answer.json)
+        return answer
 
     def bearing(self, token: str) -> "Client":
         """The same API with another token."""
@@ -120,16 +100,25 @@ class Client:
         return answer.json
 
 
-@pytest.fixture
-def client(settings: Settings, admin: db.Connection) -> Iterator[Client]:
-    """The application on the test's database, called with a valid token."""
+@contextmanager
+def application(settings: Settings) -> Iterator[Client]:
+    """The application on a database, called with a valid token."""
     token = new_token()
-    insert_token(admin, "test", token_digest(token), role=Role.ADMIN)
+    SECRETS.saw(token, "a token")
+    with db.connect(settings.database_admin_url, autocommit=True) as connection:
+        insert_token(connection, "test", token_digest(token), role=Role.ADMIN)
     app = create_app(settings)
     yield Client(app.test_client(), token)
     services = app.extensions["provisioner"]
     assert isinstance(services, Services)
     services.database.close()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    """The application on the test's database, called with a valid token."""
+    with application(settings) as client:
+        yield client
 
 
 @pytest.fixture

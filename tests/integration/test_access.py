@@ -1,5 +1,6 @@
 """Who may do what, and on whose objects: every route, every role, another customer's objects."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from flask import Flask
 
 from provisioner.access import Actor, Permission, Role, Via
 from provisioner.api.operation import Operation
-from tests.integration.conftest import Client
+from tests.integration.conftest import Client, application
+from tests.integration.databases import Databases
 from tests.integration.world import (
     NOTHING,
     OPERATIONS,
@@ -67,12 +69,24 @@ def test_what_is_public_is_known_by_name(client: Client) -> None:
         if permission_of(app, rule.endpoint) is Permission.PUBLIC
     }
     viewer = {"/api/docs/", "/api/docs/<path:path>", "/api/docs/dist/<path:filename>"}
-    assert public - viewer == {"/livez", "/readyz", "/api/openapi.json", "/hooks/v1/events"}
+    console = {
+        f"/console/{path}" for path in ("", "login", "login/code", "language", "<path:rest>")
+    }
+    console |= {"/console/invitations/<text>", "/console/provisioning"}
+    console |= {"/console/static/<version>/<path:name>"}
+    api = {"/livez", "/readyz", "/api/openapi.json", "/hooks/v1/events"}
+    assert public - viewer == api | console
+
+
+@pytest.fixture(scope="module")
+def stranger(databases: Databases) -> Iterator[Client]:
+    """Somebody with a wrong token, who so changes nothing for the next test."""
+    with databases.lent() as settings, application(settings) as client:
+        yield client.bearing("pv_wrong")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
-def test_every_operation_asks_for_a_token(client: Client, operation: Operation) -> None:
-    stranger = client.bearing("pv_wrong")
+def test_every_operation_asks_for_a_token(stranger: Client, operation: Operation) -> None:
     answer = stranger(operation.method, path_of(operation, NOTHING), example_body(operation))
     assert answer.status_code == 401
 

@@ -9,7 +9,7 @@ from provisioner import comparison, db
 from provisioner.settings import Settings
 from provisioner.stack.stack import Stack
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
-from tests.integration.test_schema import as_role
+from tests.integration.databases import as_role
 
 
 def events(client: Client, query: str = "") -> list[Any]:

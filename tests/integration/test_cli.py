@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ import pytest
 from provisioner import db
 from provisioner.settings import Settings
 from provisioner.stack.stack import Stack
+from tests.integration.calls import call_node
+from tests.integration.cli_server import CliServer
 from tests.integration.conftest import NUMBER, OTHER_NUMBER
+from tests.integration.console import visitor
 from tests.integration.importing import accounts_file, decrypted, file_of, numbers
 
 DONE, FAILED, USAGE, NOT_FOUND, CONFLICT, UNAVAILABLE, IN_PART = range(7)
@@ -26,16 +29,22 @@ def environment(stack: Stack, settings: Settings) -> dict[str, str]:
     return {**stack.environ, "DATABASE_URL": settings.database_url, "PATH": os.environ["PATH"]}
 
 
+@pytest.fixture(scope="session")
+def cli_server(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliServer]:
+    """Where commands are run."""
+    environ = {**stack.environ, "PATH": os.environ["PATH"]}
+    server = CliServer(tmp_path_factory.mktemp("cli"), environ)
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def cli(stack: Stack, settings: Settings) -> Run:
+def cli(cli_server: CliServer, stack: Stack, settings: Settings) -> Run:
     """Run `provisioner` with arguments on the test's database; it must end as expected."""
 
     def run(*arguments: str, code: int = DONE, url: str | None = None) -> Any:
         environ = environment(stack, settings) | ({"DATABASE_URL": url} if url else {})
-        command = [str(Path(sys.executable).with_name("provisioner")), *arguments]
-        done = subprocess.run(
-            command, env=environ, text=True, capture_output=True, stdin=subprocess.DEVNULL
-        )
+        done = cli_server.run(arguments, environ)
         assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
         return done
 
@@ -187,6 +196,51 @@ def test_a_user_is_created_changed_and_deleted(cli: Run) -> None:
     cli("user", "delete", identity, code=NOT_FOUND)
 
 
+def test_the_first_admins_login_is_written_once(cli: Run, client: Any, tmp_path: Path) -> None:
+    file = tmp_path / "admin-login"
+    cli("init-login", "--file", str(file))
+    written = file.read_text()
+    cli("init-login", "--file", str(file))
+    assert file.read_text() == written
+    assert file.stat().st_mode & 0o777 == 0o600
+    email, password = written.splitlines()
+    assert email == "admin@talkytime.test"
+    answer = visitor(client).post("/login", email=email, password=password)
+    assert answer.location == "/console/accounts"
+
+
+def test_the_first_admin_may_be_there_without_a_password(
+    cli: Run, client: Any, tmp_path: Path
+) -> None:
+    client.create("/users", email="admin@talkytime.test", name="Admin", role="admin")
+    cli("init-login", "--file", str(tmp_path / "admin-login"))
+    assert (tmp_path / "admin-login").exists()
+
+
+def test_a_user_is_invited(cli: Run, client: Any) -> None:
+    user = client.create("/users", email="carla@example.org", name="Carla", role="sales")
+    shown = told(cli("user", "invite", str(user["id"]), "--json"))
+    page = visitor(client).get(shown["url"].removeprefix("/console")).text
+    assert "carla@example.org" in page
+
+
+@pytest.mark.parametrize(("password", "code"), [("a good long password", DONE), ("short", FAILED)])
+def test_a_users_password_comes_from_standard_input(
+    client: Any, stack: Stack, settings: Settings, password: str, code: int
+) -> None:
+    user = client.create("/users", email="carla@example.org", name="Carla", role="sales")
+    done = subprocess.run(
+        [sys.executable, "-m", "provisioner", "user", "password", str(user["id"])],
+        env=environment(stack, settings),
+        input=f"{password}\n",
+        text=True,
+        capture_output=True,
+    )
+    assert (done.returncode == DONE) is (code == DONE), done.stderr
+    answer = visitor(client).post("/login", email="carla@example.org", password=password)
+    assert (answer.status_code == 302) is (code == DONE)
+
+
 def test_a_token_is_created_and_revoked(cli: Run, client: Any) -> None:
     made = told(cli("token", "create", "Portal", "--role", "read_only", "--json"))
     portal = client.bearing(made["token"])
@@ -205,7 +259,34 @@ def test_an_account_is_diagnosed(cli: Run, account: Any, node: int) -> None:
     assert (found["verdict"], found["can_register"]) == ("account_disabled", False)
     lines = cli("diagnose", NUMBER).stdout.splitlines()
     assert lines[0] == f"Front desk ({NUMBER}): {found['detail']}"
-    assert lines[1].split() == ["ok", "code", "detail"]
+    assert lines[1] == f"Calls: {found['call_detail']}"
+    assert lines[2].split() == ["ok", "code", "detail"]
+
+
+def test_calls_in_progress_are_listed(
+    cli: Run, account: Any, stack: Stack, settings: Settings
+) -> None:
+    with call_node(stack, settings.database_url) as calls:
+        calls.place(account["id"], "+390687654321")
+        calls.place(account["id"], "+39\x1b[2J")  # which would clear the screen
+    header, line, odd = cli("calls", NUMBER).stdout.splitlines()
+    assert header.split()[:3] == ["id", "direction", "caller"]
+    assert line.split()[1:5] == ["out", NUMBER, "+390687654321", "ringing"]
+    assert odd.split()[3] == "+39?[2J"
+    assert ["channels", "2", "of", "2", "in", "use"] in [
+        shown.split() for shown in cli("account", "show", NUMBER).stdout.splitlines()
+    ]
+
+
+def test_a_call_policy_is_set_and_shown(cli: Run, account: Any) -> None:
+    lists = ("--allowed-prefixes", "+39", "+44", "--blocked-prefixes")
+    changed = told(cli("call-policy", "set", "1", "--daily-spend-cap", "50", *lists, "--json"))
+    assert changed["daily_spend_cap"] == "50.00"
+    assert (changed["allowed_prefixes"], changed["blocked_prefixes"]) == (["+39", "+44"], [])
+    cli("call-policy", "set", "1", "--daily-spend-cap", "")
+    assert told(cli("call-policy", "show", "1", "--json"))["daily_spend_cap"] is None
+    cli("call-policy", "set", "1", "--daily-spend-cap", "x", code=USAGE)
+    cli("call-policy", "show", "99", code=NOT_FOUND)
 
 
 def test_an_accounts_own_networks_are_set_and_removed(cli: Run, account: Any) -> None:
@@ -337,6 +418,17 @@ def test_a_database_that_is_away_has_a_code_of_its_own(cli: Run) -> None:
     assert "cannot be reached" in done.stderr
 
 
+def test_the_program_that_is_installed_does_the_same(
+    cli: Run, stack: Stack, settings: Settings, account: Any
+) -> None:
+    program = str(Path(sys.executable).with_name("provisioner"))
+    for command in (["account", "list"], ["account", "show", OTHER_NUMBER], ["account", "nothing"]):
+        environ = environment(stack, settings)
+        done = subprocess.run([program, *command], env=environ, text=True, capture_output=True)
+        forked = cli(*command, code=done.returncode)
+        assert (done.stdout, done.stderr) == (forked.stdout, forked.stderr)
+
+
 def test_a_setting_that_is_wrong_is_named(stack: Stack) -> None:
     command = [str(Path(sys.executable).with_name("provisioner")), "nodes"]
     environ = {**stack.environ, "SIP_PORT": "none"}
@@ -368,3 +460,51 @@ def test_scripts_read_what_sync_would_repair(cli: Run, account: Any, admin: db.C
     assert told(cli("sync", "--apply", "--json"))["repaired"] == 1
     event = admin.execute("SELECT via FROM provisioner.audit_events ORDER BY id DESC").fetchone()
     assert event == {"via": "cli"}
+
+
+# Rates and call records.
+
+
+def test_rates_are_imported_listed_and_removed(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    header = "side;prefix;price_per_minute;valid_from\n"
+    file.write_text(header + "customer;+39;0,01;2026-01-01\ncustomer;+39;0,02;2999-01-01\n")
+    done = told(cli("rates", "import", str(file), "--json"))
+    assert done == {"added": 2, "ended": 0, "unchanged": 0}
+    first, second = told(cli("rates", "list", "--prefix", "+39", "--json"))["items"]
+    assert first["valid_until"] == second["valid_from"]
+    assert "in force" in cli("rates", "delete", str(first["id"]), code=CONFLICT).stderr
+    cli("rates", "delete", str(second["id"]))
+    (left,) = told(cli("rates", "list", "--json"))["items"]
+    assert left["valid_until"] is None
+    cli("rates", "list", "--number", "+39", code=USAGE)
+
+
+def test_bad_rates_are_told_line_by_line(cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text("side;prefix;price_per_minute;valid_from\ncustomer;39;0,01;2026-01-01\n")
+    (fault,) = told(cli("rates", "import", str(file), "--json", code=USAGE))["errors"]
+    assert (fault["line"], fault["field"]) == (2, "prefix")
+    assert told(cli("rates", "list", "--json"))["items"] == []
+    cli("rates", "import", str(tmp_path / "nothing.csv"), code=FAILED)
+
+
+def test_call_records_are_exported_and_summed_up(
+    cli: Run, account: Any, admin: db.Connection
+) -> None:
+    admin.execute(
+        "INSERT INTO provisioner.call_records SELECT 1, 1, %s, main_number, customer_id, 'Alpha',"
+        " project_id, 'First', 'flat', 'out', false, false, main_number, '+393331234567', 'node1',"
+        " '2026-03-02 10:00Z', '2026-03-02 10:00Z', '2026-03-02 10:01Z', 60, 200, false, 0.005,"
+        " 0.5, now() FROM provisioner.sip_accounts",
+        (account["id"],),
+    )
+    _, line = cli("call-records", "export", "--account", str(account["id"])).stdout.splitlines()
+    assert line.endswith("2026-03-02 11:00:00;2026-03-02 11:01:00;60;"
+                         f"{NUMBER};+393331234567;out;0,0050;0,5000")  # fmt: skip
+    until = ["--until", "2026-03-02T10:00:00Z", "--convention", "international"]
+    assert len(cli("call-records", "export", *until).stdout.splitlines()) == 1
+    (total,) = told(cli("call-records", "summary", "2026-03", "--json"))["accounts"]
+    assert (total["cost_operator"], total["cost_customer"]) == ("0.01", "0.50")
+    assert "Alpha" in cli("call-records", "summary", "2026-03").stdout
+    cli("call-records", "summary", "March", code=USAGE)

@@ -4,7 +4,6 @@ answer is a 5xx, and none is other than described.
 
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +13,11 @@ from provisioner import db
 from provisioner.access import Role
 from provisioner.credentials import new_token, token_digest
 from provisioner.settings import Settings
-from provisioner.stack.ports import free_port, tcp
 from provisioner.stack.stack import Stack
 from provisioner.tenancy_store import insert_token
 from tests.integration.conftest import Client
+from tests.integration.serving import Server, served
 from tests.integration.world import new_tenant
-from tests.system import eventually
 
 CHECKS = [
     "not_a_server_error",
@@ -36,30 +34,10 @@ SEED = 20260131
 
 
 @pytest.fixture
-def server(settings: Settings, stack: Stack, tmp_path: Path) -> Iterator[str]:
-    """The API in processes of its own on the test's database; its URL."""
-    port = free_port(tcp("127.0.0.1"))
-    own = {"DATABASE_URL": settings.database_url, "HTTP_PORT": str(port), "RATE_LIMIT": "0"}
-    program = Path(sys.executable).with_name("provisioner")
-    with (tmp_path / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "serve"], env=stack.environ | own, stdout=log, stderr=log
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        eventually(lambda: answers(url), within=20)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/livez", timeout=1) as answer:  # noqa: S310 - our own
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def server(settings: Settings, stack: Stack, tmp_path: Path) -> Iterator[Server]:
+    """The API in processes of its own on the test's database."""
+    with served(settings, stack, tmp_path / "serve.log") as server:
+        yield server
 
 
 @pytest.fixture
@@ -75,7 +53,7 @@ def population(client: Client, admin: db.Connection) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("role", Role)
 def test_invented_requests_are_answered_as_described(
-    server: str, population: None, admin: db.Connection, tmp_path: Path, role: Role
+    server: Server, population: None, admin: db.Connection, tmp_path: Path, role: Role
 ) -> None:
     token = new_token()
     customer = None if role is Role.ADMIN else 2
@@ -83,7 +61,7 @@ def test_invented_requests_are_answered_as_described(
     command = [
         str(Path(sys.executable).with_name("st")),
         "run",
-        f"{server}/api/openapi.json",
+        f"{server.url}/api/openapi.json",
         f"--header=Authorization:Bearer {token}",
         f"--checks={','.join(CHECKS)}",
         f"--max-time={SECONDS[role]}",
@@ -96,6 +74,5 @@ def test_invented_requests_are_answered_as_described(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=220, check=False
     )
     report = run.stdout + run.stderr
-    log = (tmp_path / "serve.log").read_text(encoding="utf-8", errors="replace")
     assert run.returncode == 0, report[-20_000:]
-    assert "Traceback" not in log, log[-5_000:]
+    assert "Traceback" not in server.logged(), server.logged()[-5_000:]

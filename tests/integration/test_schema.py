@@ -1,6 +1,5 @@
-"""Migrations, and what each database role may do."""
+"""Migrations, and what the schema promises."""
 
-import psycopg
 import pytest
 
 from provisioner import db
@@ -8,15 +7,9 @@ from provisioner.db import translated_errors
 from provisioner.errors import DatabaseUnavailable, RealmDiffers, StillInUse
 from provisioner.migrate import migrate
 from provisioner.settings import Settings, load_settings
-from provisioner.stack.passwords import load_passwords
 from provisioner.stack.stack import Stack
 from tests.integration.conftest import Client
-
-
-def as_role(settings: Settings, stack: Stack, role: str) -> psycopg.Connection:
-    passwords = load_passwords(stack.directory.passwords)
-    password = passwords.kamailio_db if role == "kamailio" else passwords.provisioner_db
-    return psycopg.connect(settings.database_url, user=role, password=password, autocommit=True)
+from tests.integration.databases import as_role
 
 
 def test_migrating_again_changes_nothing(settings: Settings) -> None:
@@ -38,74 +31,6 @@ def test_a_database_that_is_away_is_said_in_one_sentence() -> None:
     url = "postgresql://postgres@127.0.0.1:9/provisioner"
     with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
         migrate(load_settings({"DATABASE_ADMIN_URL": url}))
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DROP TABLE provisioner.sip_accounts",
-        "ALTER TABLE kamailio.subscriber ADD COLUMN x text",
-        "TRUNCATE provisioner.sip_accounts",
-        "CREATE TABLE provisioner.x ()",
-        "CREATE TABLE kamailio.x ()",
-        "CREATE TABLE public.x ()",
-        "CREATE TEMPORARY TABLE x ()",
-        "UPDATE provisioner.installation SET realm = 'x'",
-        "INSERT INTO kamailio.location (ruid) VALUES ('x')",
-        "DELETE FROM provisioner.repairs",
-        "TRUNCATE provisioner.import_rows",
-        "ALTER TABLE provisioner.import_rows SET LOGGED",
-        "DELETE FROM provisioner.imports",
-        "UPDATE provisioner.import_credentials SET content = ''",
-        "UPDATE provisioner.migrations SET content = ''",
-        "UPDATE provisioner.incoming_events SET data = '{}'",
-        "DELETE FROM provisioner.incoming_events",
-        "DELETE FROM provisioner.hook_subjects",
-        "UPDATE provisioner.hook_source_keys SET sealed = ''",
-        "UPDATE provisioner.outgoing_events SET data = '{}'",
-        "UPDATE provisioner.webhook_attempts SET error = ''",
-    ],
-)
-def test_the_service_cannot(settings: Settings, stack: Stack, statement: str) -> None:
-    denied = pytest.raises(psycopg.errors.InsufficientPrivilege)
-    with as_role(settings, stack, "provisioner") as connection, denied:
-        connection.execute(statement.encode())
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM provisioner.credentials",
-        "SELECT * FROM provisioner.sip_accounts",
-        "UPDATE subscriber SET registration_allowed = true",
-        "INSERT INTO subscriber (username) VALUES ('x')",
-        "DELETE FROM subscriber",
-        "INSERT INTO address (ip_addr) VALUES ('127.0.0.1')",
-        "DELETE FROM address",
-        "DROP TABLE location",
-        "CREATE TABLE x ()",
-    ],
-)
-def test_kamailio_cannot(settings: Settings, stack: Stack, statement: str) -> None:
-    denied = pytest.raises(psycopg.errors.InsufficientPrivilege)
-    with as_role(settings, stack, "kamailio") as connection, denied:
-        connection.execute(statement.encode())
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM cred('39', 'talkytime.test')",
-        "SELECT * FROM address",
-        "INSERT INTO location (ruid) VALUES ('x')",
-        "UPDATE location SET q = 0.5",
-        "DELETE FROM location",
-        "INSERT INTO location_attrs (ruid) VALUES ('x')",
-    ],
-)
-def test_kamailio_can(settings: Settings, stack: Stack, statement: str) -> None:
-    with as_role(settings, stack, "kamailio") as connection:
-        connection.execute(statement.encode())
 
 
 def test_an_unknown_username_gets_one_row_that_nobody_can_use(

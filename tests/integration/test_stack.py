@@ -113,12 +113,13 @@ def test_all_of_it_answers_where_it_says(stack: Stack) -> None:
 
 
 def test_no_process_is_roots_but_our_own_service(stack: Stack) -> None:
-    for process in (stack.postgres, stack.kamailio):
+    for process in (stack.postgres, stack.media, stack.kamailio):
+        assert process is not None
         owner = Path(f"/proc/{process.pid}").owner()
         assert owner != "root" or os.geteuid() != 0
 
 
-@pytest.mark.parametrize("name", ["postgres", "kamailio", "provisioner", "worker"])
+@pytest.mark.parametrize("name", ["postgres", "media", "kamailio", "provisioner", "worker"])
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_process_that_was_ended_can_be_started_again(stack: Stack, name: str, end: str) -> None:
     process: Process = getattr(stack, name)

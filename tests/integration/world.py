@@ -74,13 +74,23 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
             "token_id": made[Role.ADMIN]["id"],
             "import_id": started.json["id"],
             "name": "cloudfire",
+            "address": "203.0.113.7",
+            "trunk_id": trunk_of(operator, name, project["id"]),
             "registration_id": "uloc-1-1-1",
+            "rate_id": 1,
             **hooks_of(operator, name, scope),
         },
         words=[name, *numbers, *(number[1:] for number in numbers)],
         tokens={role: token["token"] for role, token in made.items()},
         tokens_of_project=limited,
     )
+
+
+def trunk_of(operator: Client, name: str, project: int) -> int:
+    """Give a project a Teams trunk."""
+    fqdn = f"{name}.example.com".lower()
+    body = {"name": f"{name} trunk", "kind": "teams", "host": "192.0.2.1", "fqdn": fqdn}
+    return int(operator.create("/trunks", project_id=project, **body)["id"])
 
 
 def hooks_of(operator: Client, name: str, scope: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +121,10 @@ NOTHING = {
     "token_id": 999_999_999,
     "import_id": 999_999_999,
     "name": "nothing",
+    "address": "192.0.2.1",
+    "trunk_id": 999_999_999,
     "registration_id": "uloc-0-0-0",
+    "rate_id": 999_999_999,
     "source_id": 999_999_999,
     "key_id": 999_999_999,
     "event_id": 999_999_999,

@@ -8,6 +8,9 @@
 The phone's namespace has one way out, through the router's, which rewrites address and port and
 lets in what answers to something that went out, from exactly where it went to. So nothing but the
 registrar can reach the phone, and that only while the router remembers it.
+
+`two_homes` makes two of them, which can only reach each other through what listens on the
+registrar's address.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HOME = ipaddress.IPv4Interface("192.168.77.2/24")
-GATEWAY = ipaddress.IPv4Interface("192.168.77.1/24")
+OTHER_HOME = ipaddress.IPv4Interface("192.168.78.2/24")
 PUBLIC_PORTS = "40000-49999"
 """What the router rewrites ports to, so that none of them stays as the phone wrote it."""
 
@@ -47,7 +50,8 @@ class MasqueradedNetwork:
 
     `registrar_address` and `stranger_address` are this machine's own, both on the internet;
     `public_address` is the router's, which the registrar sees instead of `home_address`.
-    `run_in` goes before the command line of a program that shall run at home.
+    `run_in` goes before the command line of a program that shall run at home; `namespace` is the
+    home's name.
     """
 
     registrar_address: str
@@ -55,6 +59,7 @@ class MasqueradedNetwork:
     public_address: str
     home_address: str
     run_in: tuple[str, ...]
+    namespace: str
 
     def run(self, command: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
         """Run a program at home to its end; raises `TimeoutExpired` after `timeout` seconds."""
@@ -67,38 +72,78 @@ class MasqueradedNetwork:
             check=False,
         )
 
+    def count_media(self, sip_port: int) -> None:
+        """Count what the phone sends and gets by UDP from now on, but what is SIP."""
+        for rule in (
+            ("INPUT", "-i", "eth0", "-p", "udp", "!", "--dport", str(sip_port)),
+            ("OUTPUT", "-o", "eth0", "-p", "udp", "!", "--sport", str(sip_port)),
+        ):
+            _ip("netns", "exec", self.namespace, "iptables", "-w", "-F", rule[0])
+            _ip("netns", "exec", self.namespace, "iptables", "-w", "-A", *rule)
+
+    def arrived(self) -> int:
+        """How many of the counted packets have arrived."""
+        return self._counted("INPUT")
+
+    def sent(self) -> int:
+        """How many of the counted packets the phone has sent."""
+        return self._counted("OUTPUT")
+
+    def _counted(self, chain: str) -> int:
+        listing = ("iptables", "-w", "-nvx", "-L", chain, "1")
+        return int(_ip("netns", "exec", self.namespace, *listing).split()[0])
+
 
 @contextlib.contextmanager
-def masqueraded_network(*, udp_timeout: int = 30) -> Iterator[MasqueradedNetwork]:
+def two_homes() -> Iterator[tuple[MasqueradedNetwork, MasqueradedNetwork]]:
+    """Make two homes, each behind a router of its own, that have one registrar in common."""
+    with (
+        masqueraded_network() as one,
+        masqueraded_network(home=OTHER_HOME, registrar=one.registrar_address) as other,
+    ):
+        yield one, other
+
+
+@contextlib.contextmanager
+def masqueraded_network(
+    *,
+    udp_timeout: int = 30,
+    home: ipaddress.IPv4Interface = HOME,
+    registrar: str | None = None,
+) -> Iterator[MasqueradedNetwork]:
     """Make the network, and remove it and whatever still runs in it at the end.
 
     `udp_timeout`: after so many seconds without a packet the router forgets a UDP exchange.
+    `home` is the phone's address; `registrar` another network's, None: one of this network's own.
     Needs root, or sudo without a password; raises `NatUnavailableError` where it cannot be made.
     """
     name = f"pv{os.getpid()}n{next(_count)}"
-    home, router, outside = f"{name}h", f"{name}r", f"{name}w"
+    inside, router, outside = f"{name}h", f"{name}r", f"{name}w"
     net = _free_net()
-    registrar, stranger, public = (str(net[number]) for number in (1, 2, 3))
+    here, stranger, public = (str(net[number]) for number in (1, 2, 3))
     with contextlib.ExitStack() as undo:
-        for namespace in (router, home):
+        for namespace in (router, inside):
             _ip("netns", "add", namespace)
             undo.callback(_remove, namespace)
         _ip("link", "add", outside, "type", "veth", "peer", "name", "wan", "netns", router)
         undo.callback(_ip, "link", "delete", outside, ignore_errors=True)
-        _up(outside, f"{registrar}/{_NET_BITS}", f"{stranger}/{_NET_BITS}")
-        _make_home(home, router)
+        _up(outside, f"{here}/{_NET_BITS}", f"{stranger}/{_NET_BITS}")
+        _make_home(inside, router, home)
         _make_router(router, f"{public}/{_NET_BITS}", udp_timeout)
-        run_in = (*_as_root(), "ip", "netns", "exec", home, *_as_ourselves())
-        yield MasqueradedNetwork(registrar, stranger, public, str(HOME.ip), run_in)
+        if registrar is not None:
+            _ip("-n", router, "route", "add", f"{registrar}/32", "via", here)
+        run_in = (*_as_root(), "ip", "netns", "exec", inside, *_as_ourselves())
+        yield MasqueradedNetwork(registrar or here, stranger, public, str(home.ip), run_in, inside)
 
 
-def _make_home(home: str, router: str) -> None:
-    link = ("link", "add", "lan", "type", "veth", "peer", "name", "eth0", "netns", home)
+def _make_home(namespace: str, router: str, address: ipaddress.IPv4Interface) -> None:
+    link = ("link", "add", "lan", "type", "veth", "peer", "name", "eth0", "netns", namespace)
     _ip("-n", router, *link)
-    _up("lo", namespace=home)
-    _up("eth0", str(HOME), namespace=home)
-    _up("lan", str(GATEWAY), namespace=router)
-    _ip("-n", home, "route", "add", "default", "via", str(GATEWAY.ip))
+    _up("lo", namespace=namespace)
+    _up("eth0", str(address), namespace=namespace)
+    gateway = str(address.network[1])
+    _up("lan", f"{gateway}/{address.network.prefixlen}", namespace=router)
+    _ip("-n", namespace, "route", "add", "default", "via", gateway)
 
 
 def _make_router(router: str, public: str, udp_timeout: int) -> None:

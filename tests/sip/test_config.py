@@ -124,7 +124,9 @@ def test_it_starts_wherever_it_stands(tmp_path: Path, database_url: str) -> None
         wait_until(lambda: start.is_ready() or start.has_ended(), START_TIMEOUT)
         log = start.log.read_text()
         assert start.is_ready(), log
-        assert not re.search(r"\b(WARNING|ERROR|CRITICAL)\b", log), log
+        complaints = re.findall(r".*\b(?:WARNING|ERROR|CRITICAL)\b.*", log)
+        # A new system has no carriers.
+        assert [line for line in complaints if "empty destination set" not in line] == []
     finally:
         start.stop()
 
@@ -173,7 +175,7 @@ def test_each_module_is_loaded_once_and_before_its_parameters() -> None:
 
 def test_every_route_that_is_called_exists_and_the_other_way_round() -> None:
     defined = re.findall(r"^route\[(\w+)\]", ALL_CODE, re.MULTILINE)
-    called = re.findall(r"\broute\((\w+)\)", ALL_CODE)
+    called = re.findall(r"\broute(?:\(|=)(\w+)", ALL_CODE)  # the latter by a timer
     assert len(defined) == len(set(defined))
     assert set(defined) == set(called)
 
@@ -187,7 +189,12 @@ def test_routes_stay_short() -> None:
 def test_sql_is_where_it_runs() -> None:
     definitions = re.findall(r"^#!.*", ALL_CODE, re.MULTILINE)
     assert not [line for line in definitions if re.search(r"\b(select|insert|cred)\b", line, re.I)]
-    assert len(re.findall(r"\bSELECT\b", ALL_CODE)) == 1
+    functions = re.findall(r"\bSELECT (?:\* FROM )?(\w+)\(", ALL_CODE)
+    assert len(functions) == len(re.findall(r"\bSELECT\b", ALL_CODE))
+    assert sorted(functions) == [
+        *("answer_call", "answer_call", "cred", "end_call", "is_trunk_name", "note_guessing"),
+        *("place_call", "renew_lease", "teams_account", "transfer_call"),
+    ]
 
 
 def test_no_secret_is_written_down() -> None:

@@ -64,8 +64,8 @@ def test_a_registered_phone_is_named(system: System) -> None:
 
 def test_a_wrong_password_is_named_with_who_had_it(system: System) -> None:
     line, place = system.new_line(), system.internet
-    with Baresip(place.registrar, wrong(line), place.client) as phone:
-        assert phone.register().status == 401
+    phone = Sipp(place.registrar, wrong(line), place.client)
+    assert phone.register().status == 401
     answer = diagnosis(line)
     assert (answer["verdict"], answer["can_register"]) == ("wrong_password", False)
     assert phone.user_agent in answer["detail"]

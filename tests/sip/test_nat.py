@@ -75,3 +75,11 @@ def test_a_phone_behind_nat_rings_if_it_is_kept_alive(
             calling.wait_established(timeout=5)
             calling.hangup()
             phone.wait_closed(timeout=5)
+
+            # What the server itself says to it finds the way, too.
+            phone.dial(f"sip:{caller.credentials.username}@{system.realm}")
+            calling.wait_incoming(timeout=5)
+            calling.answer()
+            phone.wait_established(timeout=5)
+            caller.disable()
+            phone.wait_closed(timeout=5)

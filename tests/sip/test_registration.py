@@ -50,7 +50,8 @@ def test_a_wrong_password_is_refused(system: System, phone: type[Phone]) -> None
     line = system.new_line()
     wrong = Credentials(line.credentials.username, WRONG, system.realm)
     with at(system.internet, phone, wrong) as device:
-        assert device.register().status == 401
+        # baresip answers each challenge anew, until it may guess no more.
+        assert device.register().status in (401, 503)
     assert line.bindings() == []
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from provisioner.attempt import Attempt, Reason
+from provisioner.ban import Ban
 from provisioner.diagnosis import Diagnosis, Facts, Registered, Verdict, diagnose
+from provisioner.guard import Guessing
 from provisioner.model import AccountState
 from provisioner.sources import Sources
 
@@ -20,6 +22,11 @@ FINE = Facts(AccountState.ENABLED, Sources(cloudfire=False), MADE)
 
 def attempt(reason: Reason, at: datetime = LATER, source: str = "203.0.113.7") -> Attempt:
     return Attempt("390612345678", at, reason, "udp", source, 5060, "REGISTER", "Desk phone")
+
+
+def ban(source: str = "203.0.113.7", since: datetime = LATER) -> Ban:
+    until = since + timedelta(seconds=60)
+    return Ban(f"{source} 390612345678", source, "390612345678", since, until, 10)
 
 
 def diagnosis(**changes: Any) -> Diagnosis:
@@ -37,6 +44,9 @@ def diagnosis(**changes: Any) -> Diagnosis:
         ({"attempts": [attempt(Reason.IDENTITY)]}, Verdict.WRONG_IDENTITY),
         ({"attempts": [attempt(Reason.NETWORK)], "sources": OFFICE}, Verdict.NETWORK_NOT_ALLOWED),
         ({"sources": Sources(cloudfire=True)}, Verdict.NETWORK_NOT_ALLOWED),
+        ({"bans": [ban()]}, Verdict.BANNED),
+        ({"bans": [ban()], "attempts": [attempt(Reason.PASSWORD)]}, Verdict.BANNED),
+        ({"guessing": Guessing(12, MADE, LATER)}, Verdict.NEVER_TRIED),
         ({"unavailable_nodes": ["node1"]}, Verdict.NODE_UNAVAILABLE),
         ({"pending_nodes": ["node1"]}, Verdict.NOT_CONVERGED),
         ({"attempts": [attempt(Reason.DISABLED)]}, Verdict.NOT_TRIED_SINCE),
@@ -122,6 +132,31 @@ def test_the_sentence_names_time_source_and_device() -> None:
 def test_an_ipv6_source_is_written_in_brackets() -> None:
     one = diagnosis(attempts=[attempt(Reason.PASSWORD, source="2001:db8::7")])
     assert "[2001:db8::7]:5060/udp" in one.detail
+
+
+def test_a_ban_is_told_with_its_reason_and_end() -> None:
+    assert diagnosis(bans=[ban()]).detail == (
+        "203.0.113.7 is refused until 2026-01-01T01:01:00Z after 10 wrong passwords, the last at"
+        " 2026-01-01T01:00:00Z: correct the password there, then wait or have the ban lifted."
+    )
+
+
+def test_of_many_bans_the_latest_are_told() -> None:
+    many = [ban(f"203.0.113.{one}", LATER + timedelta(seconds=one)) for one in range(9)]
+    told = [one.detail for one in diagnosis(bans=many).findings if one.code == "banned"]
+    assert [detail.partition(" ")[0] for detail in told] == [
+        "203.0.113.8",
+        "203.0.113.7",
+        "203.0.113.6",
+    ]
+
+
+def test_guessing_from_many_addresses_is_told_and_in_nobodys_way() -> None:
+    one = diagnosis(guessing=Guessing(12, MADE, LATER), registered=[PHONE])
+    (finding,) = [finding for finding in one.findings if finding.code == "guessing_suspected"]
+    assert finding.ok
+    assert "(12 within ten minutes, the last at 2026-01-01T01:00:00Z)" in finding.detail
+    assert one.verdict == "registered"
 
 
 def test_a_scheduled_change_is_told() -> None:

@@ -1,9 +1,15 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from provisioner.kamailio import Binding
+from provisioner.errors import RpcFailed
+from provisioner.kamailio import Binding, Destination, KamailioNode
 from provisioner.sources import is_inside
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,3 +73,112 @@ def test_a_binding_that_is_over_expires_now(word: str) -> None:
 )
 def test_a_source_is_inside_one_of_the_networks_or_not(source: str, inside: bool) -> None:
     assert is_inside(source, ["127.0.10.0/24", "2001:db8::/32"]) is inside
+
+
+@contextmanager
+def node(answer: Callable[[str, dict[str, str], Any], tuple[int, Any]]) -> Iterator[KamailioNode]:
+    """A node that answers a path, headers and a command as told."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            command = json.loads(body) if body else None
+            status, content = answer(self.path, dict(self.headers), command)
+            sent = b"" if content is None else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(sent)))
+            self.end_headers()
+            self.wfile.write(sent)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        one = KamailioNode(f"http://127.0.0.1:{server.server_port}/rpc", "the token")
+        try:
+            yield one
+        finally:
+            one.close()
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def answering(result: Any = None, error: str = "") -> Iterator[KamailioNode]:
+    """A node that answers every command alike."""
+    content = {"error": {"code": 500, "message": error}} if error else {"result": result}
+    with node(lambda *_: (500 if error else 200, content)) as one:
+        yield one
+
+
+def test_a_trunk_is_asked_where_its_flags_say_so() -> None:
+    item = {"URI": "sip:203.0.113.5:5060", "FLAGS": "IP", "PRIORITY": 3}
+    assert Destination.from_rpc(1, item) == Destination(1, "sip:203.0.113.5:5060", 3, True, "")
+    teams = {"URI": "sip:t:5061", "FLAGS": "AX", "PRIORITY": 0, "ATTRS": {"BODY": "fqdn=a"}}
+    assert Destination.from_rpc(1001, teams) == Destination(1001, "sip:t:5061", 0, False, "fqdn=a")
+
+
+def test_the_trunks_of_all_sets_are_one_list() -> None:
+    target = {"DEST": {"URI": "sip:203.0.113.5:5060", "FLAGS": "AX", "PRIORITY": 0}}
+    sets = [{"SET": {"ID": number, "TARGETS": [target]}} for number in (1, 1001)]
+    with answering({"NRSETS": 2, "RECORDS": sets}) as one:
+        assert {(found.set_id, found.uri) for found in one.trunks() or ()} == {
+            (1, "sip:203.0.113.5:5060"),
+            (1001, "sip:203.0.113.5:5060"),
+        }
+
+
+def test_a_node_without_trunks_has_an_empty_list() -> None:
+    with answering(error="No Destination Sets") as one:
+        assert one.trunks() == set()
+
+
+def test_a_node_without_the_modules_has_neither_trunks_nor_calls() -> None:
+    with answering(error="Method Not Found") as one:
+        assert one.trunks() is None
+        assert one.dialogs() is None
+        one.reload_trunks()
+
+
+def test_a_reload_that_is_refused_is_an_error() -> None:
+    with answering(error="Ongoing reload") as one, pytest.raises(RpcFailed, match="Ongoing"):
+        one.reload_trunks()
+
+
+def test_a_dialog_is_named_by_numbers_without_sign() -> None:
+    with answering([{"h_entry": 7, "h_id": -1}, {"h_entry": 8, "h_id": 2}]) as one:
+        assert one.dialogs() == {(7, 2**32 - 1), (8, 2)}
+
+
+def test_a_call_that_has_ended_is_not_ended_again() -> None:
+    with answering(error="Dialog not found") as one:
+        one.end_call(7, 8)
+
+
+def test_a_process_names_itself_or_does_not() -> None:
+    with answering({"item": {"name": "incarnation", "value": "node1/uuid"}}) as one:
+        assert one.incarnation() == "node1/uuid"
+    with answering(error="Key name doesn't exist in htable.") as one:
+        assert one.incarnation() is None
+
+
+@pytest.mark.parametrize(("status", "refused"), [(204, True), (404, False)])
+def test_a_call_that_rings_is_refused_by_its_invite(status: int, refused: bool) -> None:
+    seen = []
+
+    def answer(path: str, headers: dict[str, str], _: Any) -> tuple[int, Any]:
+        seen.append((path, headers["X-Call-ID"], headers["X-CSeq"], headers["Authorization"]))
+        return status, None
+
+    with node(answer) as one:
+        assert one.refuse_call("6162", 7) is refused
+    assert seen == [("/refuse", "6162", "7", "Bearer the token")]
+
+
+def test_a_refusal_with_a_wrong_token_is_an_error() -> None:
+    with node(lambda *_: (401, None)) as one, pytest.raises(RpcFailed, match="401"):
+        one.refuse_call("6162", 7)

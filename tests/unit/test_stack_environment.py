@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from provisioner.stack.environment import Environment
@@ -45,3 +47,28 @@ def test_kamailio_listens_by_udp_and_tcp_on_every_address() -> None:
         "-ltcp:[::1]:5060",
         "-ltcp:127.0.0.1:8090",
     ]
+
+
+def test_kamailio_sends_from_no_listener_for_websocket() -> None:
+    """It takes the first of a transport, on the loopback the last."""
+    assert listeners(["192.0.2.1"], 5060, 8090, 5061, 8443) == [
+        "-ludp:192.0.2.1:5060",
+        "-ltcp:192.0.2.1:5060",
+        "-ltls:192.0.2.1:5061",
+        "-ltls:192.0.2.1:8443",
+        "-ltcp:127.0.0.1:8090",
+    ]
+    assert listeners(["127.0.0.1"], 5060, 8090, 5061, 8443)[0] == "-ltls:127.0.0.1:8443"
+
+
+def test_websocket_has_no_tls_where_there_is_no_certificate() -> None:
+    assert "-ltcp:192.0.2.1:8443" in listeners(["192.0.2.1"], 5060, 8090, ws_port=8443)
+
+
+def test_kamailio_is_told_of_a_media_proxy_only_where_there_is_one(
+    environment: Environment,
+) -> None:
+    assert not any(name.startswith("KAMAILIO_MEDIA") for name in environment.kamailio())
+    variables = replace(environment, media_port=12223, media_mode="always").kamailio()
+    assert variables["KAMAILIO_MEDIA_SOCKET"] == "udp:127.0.0.1:12223"
+    assert variables["KAMAILIO_MEDIA_PROXY"] == "always"

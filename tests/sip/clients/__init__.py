@@ -5,7 +5,9 @@ Four phones, `PHONES`, for tests that must hold for any device:
     with phone(registrar, credentials, "127.0.20.1") as device:
         assert device.register().outcome == (403, "Account Disabled")
 
-`Wire` for exact bytes, `svwar` and `svcrack` for attackers. Conventions:
+`Carrier` and `CarrierCall` for a trunk, both SIPp; `TlsPeer` for one over TLS. `Endpoint` makes
+and takes calls message by message, `Crowd` many at once; `Wire` sends exact bytes; `svwar` and
+`svcrack` are attackers. Conventions:
 
 - An answer that came is a value (`Registration`), whatever it says; no answer is the value with
   status `NO_ANSWER`. What is an exception (`ClientError`) is a program that is missing, breaks,
@@ -16,6 +18,11 @@ Four phones, `PHONES`, for tests that must hold for any device:
 """
 
 from .baresip import Baresip
+from .call import Call, IncomingCall, OutgoingCall
+from .carrier import Carrier, CarrierCall
+from .certificates import Authority, Certificate
+from .crowd import Crowd
+from .endpoint import Endpoint
 from .linphone import Linphone
 from .message import Message, final_answer, messages_in
 from .model import (
@@ -31,6 +38,8 @@ from .process import free_port
 from .sipp import Sipp
 from .sipsak import Sipsak
 from .sipvicious import Cracking, Enumeration, svcrack, svwar
+from .softphone import Softphone, page_of
+from .tls_peer import TlsPeer, uri_in, within_dialog
 from .wire import (
     Exchange,
     Wire,
@@ -44,19 +53,30 @@ PHONES: tuple[type[Phone], ...] = (Sipp, Baresip, Linphone, Sipsak)
 __all__ = [
     "NO_ANSWER",
     "PHONES",
+    "Authority",
     "Baresip",
+    "Call",
+    "Carrier",
+    "CarrierCall",
+    "Certificate",
     "ClientError",
     "Cracking",
     "Credentials",
+    "Crowd",
+    "Endpoint",
     "Enumeration",
     "Exchange",
+    "IncomingCall",
     "Linphone",
     "Message",
+    "OutgoingCall",
     "Phone",
     "Registrar",
     "Registration",
     "Sipp",
     "Sipsak",
+    "Softphone",
+    "TlsPeer",
     "Transport",
     "Wire",
     "as_new_transaction",
@@ -65,6 +85,9 @@ __all__ = [
     "final_answer",
     "free_port",
     "messages_in",
+    "page_of",
     "svcrack",
     "svwar",
+    "uri_in",
+    "within_dialog",
 ]

@@ -31,6 +31,7 @@ call_max_calls 8
 audio_player aubridge,nil
 audio_source aubridge,nil
 audio_alert aubridge,nil
+ringback_disabled yes
 rtp_ports {rtp}-{rtp_end}
 statmode_default off
 module_path {modules}
@@ -156,6 +157,10 @@ class Baresip(RunningPhone):
     def hangup(self) -> None:
         """End, or refuse, the current call."""
         self._running().type("/hangup")
+
+    def hold(self) -> None:
+        """Put the current call on hold, which is a request within the call."""
+        self._running().type("/hold")
 
     def wait_closed(self, *, timeout: float) -> str:
         """Why the call is over, such as `404 Not Found`; empty if this phone hung up."""

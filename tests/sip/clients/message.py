@@ -84,6 +84,19 @@ def _full_name(name: str) -> str:
     return _COMPACT.get(name.lower(), name.lower())
 
 
+def take_message(data: bytes) -> tuple[Message, bytes] | None:
+    """The first message of a stream and the rest of it; None if it has yet to come to its end."""
+    head, blank, rest = data.lstrip(b"\r\n\0").partition(b"\r\n\r\n")
+    if not blank:
+        return None
+    message = Message.parse(head.decode(errors="replace"))
+    length = int(message.header("Content-Length") or 0)
+    if len(rest) < length:
+        return None
+    body = rest[:length].decode(errors="replace")
+    return Message(message.start_line, message.headers, body), rest[length:]
+
+
 def messages_in(log: str) -> list[Message]:
     """Every SIP message in a client's log, in the order of appearance.
 

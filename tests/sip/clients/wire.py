@@ -10,15 +10,16 @@ import hashlib
 import re
 import secrets
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from .message import Message
+from .message import Message, take_message
 from .model import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .model import Credentials, Registrar
 
@@ -104,12 +105,21 @@ _ALGORITHMS = {"MD5": _md5, "SHA-256": _sha256}
 class Wire:
     """One socket of one source address towards a registrar; a context manager.
 
-    `timeout` (seconds) bounds connecting and each wait for a response. Making one raises
-    `OSError` if the address is not this machine's or, over TCP, if nobody listens.
+    `timeout` (seconds) bounds connecting and each wait for a response. Over TLS `tls` says whom to
+    trust, and `name` is whom the certificate has to be for. Making one raises `OSError` if the
+    address is not this machine's, over TCP if nobody listens, over TLS if the certificate is not
+    good.
     """
 
     def __init__(
-        self, registrar: Registrar, source: str, *, port: int = 0, timeout: float = 3.0
+        self,
+        registrar: Registrar,
+        source: str,
+        *,
+        port: int = 0,
+        timeout: float = 3.0,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = None,
     ) -> None:
         self.registrar = registrar
         self.timeout = timeout
@@ -120,6 +130,11 @@ class Wire:
             self._socket.settimeout(timeout)
             self._socket.bind((source, port))
             self._socket.connect((registrar.host, registrar.port))
+            if kind == socket.SOCK_STREAM:
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if registrar.transport == "tls":
+                tls = tls or ssl.create_default_context()
+                self._socket = tls.wrap_socket(self._socket, server_hostname=name or registrar.host)
         except OSError:
             self._socket.close()
             raise
@@ -136,13 +151,17 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         *,
         uri: str | None = None,
+        lines: Sequence[str] = (),
         body: str = "",
     ) -> bytes:
-        """A complete request from and to `user`; `headers` add to the usual ones, or replace."""
+        """A complete request from and to `user`; `headers` add to the usual ones, or replace.
+
+        `lines` are header fields as they stand, for spellings that no phone uses.
+        """
         self._cseq += 1
         address = f"sip:{user}@{realm}"
         fields = {
-            "Via": self._via(),
+            "Via": self.via(),
             "From": f"<{address}>;tag={secrets.token_hex(4)}",
             "To": f"<{address}>",
             "Call-ID": self._call_id,
@@ -153,15 +172,17 @@ class Wire:
             "Content-Length": str(len(body.encode())),
         }
         start = f"{method} {uri or f'sip:{realm}'} SIP/2.0"
-        lines = [start, *(f"{name}: {value}" for name, value in fields.items())]
-        return ("\r\n".join(lines) + "\r\n\r\n" + body).encode(errors="surrogateescape")
+        written = [start, *lines, *(f"{name}: {value}" for name, value in fields.items())]
+        return ("\r\n".join(written) + "\r\n\r\n" + body).encode(errors="surrogateescape")
 
-    def _via(self) -> str:
+    def via(self) -> str:
+        """A Via of a new transaction."""
         transport = self.registrar.transport.upper()
-        return f"SIP/2.0/{transport} {self._host_port};branch=z9hG4bK{secrets.token_hex(8)};rport"
+        return f"SIP/2.0/{transport} {self.host_port};branch=z9hG4bK{secrets.token_hex(8)};rport"
 
     @property
-    def _host_port(self) -> str:
+    def host_port(self) -> str:
+        """The address that it writes where others shall reach it."""
         host = f"[{self.source}]" if ":" in self.source else self.source
         return f"{host}:{self.port}"
 
@@ -182,7 +203,7 @@ class Wire:
         user, uri = as_user or credentials.username, f"sip:{credentials.realm}"
         transport = self.registrar.transport
         fields = {
-            "Contact": f"<sip:{user}@{self._host_port};transport={transport}>",
+            "Contact": f"<sip:{user}@{self.host_port};transport={transport}>",
             "Expires": str(expires),
         }
         if challenge is not None:
@@ -218,7 +239,7 @@ class Wire:
     def invite(self, credentials: Credentials, callee: str) -> Exchange:
         """INVITE somebody, answer the challenge, and return the last exchange."""
         uri = f"sip:{callee}@{credentials.realm}"
-        to = {"To": f"<{uri}>", "Contact": f"<sip:{credentials.username}@{self._host_port}>"}
+        to = {"To": f"<{uri}>", "Contact": f"<sip:{credentials.username}@{self.host_port}>"}
 
         def request(headers: Mapping[str, str]) -> bytes:
             user, realm = credentials.username, credentials.realm
@@ -268,16 +289,46 @@ class Wire:
             self._received = data if self.registrar.transport == "udp" else self._received + data
         return message
 
+    def fileno(self) -> int:
+        """The socket's descriptor, for a selector."""
+        return self._socket.fileno()
+
+    def arrived(self) -> Iterator[Message]:
+        """The messages that are here by now."""
+        self._socket.settimeout(0)
+        while True:
+            while (message := self._take_message()) is not None:
+                yield message
+            try:
+                data = self._socket.recv(65535)
+            except (BlockingIOError, ConnectionError):
+                return
+            if not data:
+                return
+            self._received = data if self.registrar.transport == "udp" else self._received + data
+
+    def received(self, timeout: float) -> bytes:
+        """What arrives within `timeout` seconds, as it is; nothing then, or at the end."""
+        self._socket.settimeout(timeout)
+        try:
+            return self._socket.recv(65535)
+        except (TimeoutError, ConnectionError):
+            return b""
+
+    def finish(self) -> None:
+        """Say that nothing more comes over this connection, and wait until the server closes it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            while self.received(self.timeout):
+                pass
+        self.close()
+
     def _take_message(self) -> Message | None:
-        head, blank, rest = self._received.lstrip(b"\r\n\0").partition(b"\r\n\r\n")
-        if not blank:
+        taken = take_message(self._received)
+        if taken is None:
             return None
-        message = Message.parse(head.decode(errors="replace"))
-        length = int(message.header("Content-Length") or 0)
-        if len(rest) < length:
-            return None
-        self._received = rest[length:]
-        return Message(message.start_line, message.headers, rest[:length].decode(errors="replace"))
+        message, self._received = taken
+        return message
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,0 +1,144 @@
+-- Rates, and the costs of calls.
+
+-- name: rates_lock
+-- One change of rates at a time.
+SELECT pg_advisory_xact_lock(hashtext('provisioner rates'));
+
+-- name: clock
+-- After a lock, unlike now().
+SELECT clock_timestamp() AS now;
+
+-- name: moments
+-- What the operator's clocks showed, as moments.
+SELECT local, local::timestamp AT TIME ZONE time_zone AS moment
+  FROM unnest(%(locals)s::text[]) AS local, provisioner.installation;
+
+-- name: rates_of_prefixes
+SELECT * FROM provisioner.rates WHERE prefix = ANY (%(prefixes)s);
+
+-- name: rates_by_id
+SELECT * FROM provisioner.rates WHERE id = ANY (%(ids)s);
+
+-- name: rate_lock
+SELECT * FROM provisioner.rates WHERE id = %(rate_id)s FOR UPDATE;
+
+-- name: rate_end
+UPDATE provisioner.rates AS rate
+   SET valid_until = wanted.valid_until
+  FROM unnest(%(ids)s::bigint[], %(untils)s::timestamptz[]) AS wanted (id, valid_until)
+ WHERE rate.id = wanted.id;
+
+-- name: rates_copy
+COPY provisioner.rates
+     (side, prefix, description, connection_fee, price_per_minute, first_interval, next_interval,
+      flat, valid_from, valid_until, stated_until)
+FROM STDIN;
+
+-- name: rate_delete
+DELETE FROM provisioner.rates WHERE id = %(rate_id)s;
+
+-- name: version_next
+UPDATE provisioner.rating SET version = version + 1 RETURNING version;
+
+-- name: version
+SELECT version FROM provisioner.rating;
+
+-- name: costing_lock
+SELECT pg_try_advisory_xact_lock(hashtext('provisioner costing')) AS locked;
+
+-- name: uncosted
+-- The next records to be costed, with their rates' ids.
+SELECT record.id, project_id, tariff, duration, cost_customer,
+       (started_at AT TIME ZONE time_zone)::date AS day,
+       provisioner.rate_in_force('operator', called, started_at) AS operator_rate,
+       provisioner.rate_in_force('customer', called, started_at) AS customer_rate
+  FROM provisioner.call_records AS record, provisioner.installation
+ WHERE rated_at IS NULL AND missed_rates < %(version)s
+ ORDER BY missed_rates, record.id
+ LIMIT %(limit)s
+   FOR UPDATE OF record SKIP LOCKED;
+
+-- name: costs_save
+-- What has both costs is costed; for the rest a rate is missing, among those of the version.
+UPDATE provisioner.call_records AS record
+   SET cost_operator = costed.operator, cost_customer = costed.customer,
+       rated_at = CASE WHEN costed.operator IS NOT NULL AND costed.customer IS NOT NULL THEN now() END,
+       missed_rates = %(version)s
+  FROM unnest(%(ids)s::bigint[], %(operator)s::numeric[], %(customer)s::numeric[])
+       AS costed (id, operator, customer)
+ WHERE record.id = costed.id;
+
+-- name: spend_add
+INSERT INTO provisioner.project_spend AS spend (project_id, day, amount)
+SELECT * FROM unnest(%(projects)s::bigint[], %(days)s::date[], %(amounts)s::numeric[])
+ON CONFLICT (project_id, day) DO UPDATE SET amount = spend.amount + excluded.amount;
+
+-- name: running
+-- Answered calls in progress that cost something, of the projects that have a cap.
+SELECT call.project_id, call.tariff,
+       floor(extract(epoch FROM clock_timestamp() - answered_at))::integer AS duration,
+       (started_at AT TIME ZONE time_zone)::date AS day,
+       provisioner.rate_in_force('customer', called, started_at) AS customer_rate
+  FROM kamailio.calls AS call
+  JOIN provisioner.projects AS project
+    ON project.id = call.project_id AND daily_spend_cap IS NOT NULL,
+       provisioner.installation
+ WHERE direction = 'out' AND answered_at IS NOT NULL AND NOT emergency;
+
+-- name: running_reset
+UPDATE provisioner.project_spend SET running = 0
+ WHERE running <> 0
+   AND (project_id, day) NOT IN
+       (SELECT * FROM unnest(%(projects)s::bigint[], %(days)s::date[]));
+
+-- name: running_save
+INSERT INTO provisioner.project_spend (project_id, day, running)
+SELECT * FROM unnest(%(projects)s::bigint[], %(days)s::date[], %(amounts)s::numeric[])
+ON CONFLICT (project_id, day) DO UPDATE SET running = excluded.running;
+
+-- name: month
+-- Where a month of the operator's calendar begins and ends.
+SELECT first::timestamp AT TIME ZONE time_zone AS since,
+       (first + interval '1 month') AT TIME ZONE time_zone AS until
+  FROM provisioner.installation, CAST(%(first)s AS date) AS first;
+
+-- name: summary
+-- The calls of each account that began within a time; of a name that was changed meanwhile, one.
+SELECT customer_id, max(customer_name) AS customer_name, project_id,
+       max(project_name) AS project_name, account_id, max(account_number) AS account_number,
+       count(*) AS calls, sum(duration) AS seconds,
+       count(*) FILTER (WHERE rated_at IS NULL) AS unrated,
+       coalesce(sum(cost_operator), 0) AS cost_operator,
+       coalesce(sum(cost_customer), 0) AS cost_customer
+  FROM provisioner.call_records
+ WHERE started_at >= %(since)s AND started_at < %(until)s AND {scope}
+   AND (%(customer)s::bigint IS NULL OR customer_id = %(customer)s)
+   AND (%(project)s::bigint IS NULL OR project_id = %(project)s)
+   AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+ GROUP BY customer_id, project_id, account_id
+ ORDER BY customer_id, project_id, account_id;
+
+-- name: today
+SELECT (now() AT TIME ZONE time_zone)::date AS today FROM provisioner.installation;
+
+-- name: bounds
+-- Where the first of some days of the operator's calendar begins, and the last one ends.
+SELECT CAST(%(first)s AS date)::timestamp AT TIME ZONE time_zone AS since,
+       (CAST(%(last)s AS date) + 1)::timestamp AT TIME ZONE time_zone AS until
+  FROM provisioner.installation;
+
+-- name: days
+-- The calls of each day (or month) of the operator's calendar, of those that began within a time.
+SELECT date_trunc(%(unit)s, started_at AT TIME ZONE time_zone)::date AS day,
+       count(*) FILTER (WHERE direction = 'in') AS incoming,
+       count(*) FILTER (WHERE direction = 'out') AS outgoing,
+       sum(duration) AS seconds,
+       coalesce(sum(cost_operator), 0) AS cost_operator,
+       coalesce(sum(cost_customer), 0) AS cost_customer
+  FROM provisioner.call_records, provisioner.installation
+ WHERE started_at >= %(since)s AND started_at < %(until)s AND {scope}
+   AND (%(project)s::bigint IS NULL OR project_id = %(project)s)
+   AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+   AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+ GROUP BY 1
+ ORDER BY 1;

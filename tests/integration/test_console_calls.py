@@ -1,0 +1,153 @@
+"""The console's call details: an interval, its totals and days, as a page and as a file."""
+
+import re
+from itertools import count
+from typing import Any
+
+import pytest
+
+from provisioner import db
+from provisioner.access import Role
+from tests.integration.conftest import Client
+from tests.integration.console import Visitor, logged_in
+
+_IDS = count(1)
+
+
+@pytest.fixture
+def accountant(client: Client, admin: db.Connection) -> Visitor:
+    return logged_in(client, admin, Role.ACCOUNTING)
+
+
+def record(admin: db.Connection, account: Any, started_at: str, **fields: Any) -> None:
+    """Keep a call that has ended."""
+    row = {
+        "id": next(_IDS),
+        "call": 1,
+        "account_id": account["id"],
+        "account_number": account["main_number"],
+        "customer_id": account["customer_id"],
+        "customer_name": "Bianchi",
+        "project_id": account["project_id"],
+        "project_name": "Milan",
+        "tariff": "pay_per_use",
+        "direction": "out",
+        "transferred": False,
+        "emergency": False,
+        "node": "node1",
+        "node_lost": False,
+        "caller": account["main_number"],
+        "called": "+393331234567",
+        "started_at": started_at,
+        "answered_at": started_at,
+        "ended_at": started_at,
+        "duration": 90,
+        "status": 200,
+        "cost_operator": "0.1000",
+        "cost_customer": "0.2000",
+        "rated_at": started_at,
+    } | fields
+    columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    query = f"INSERT INTO provisioner.call_records ({columns}) VALUES ({places})"  # noqa: S608
+    admin.execute(query.encode(), row)
+
+
+@pytest.fixture
+def account(client: Client, admin: db.Connection) -> Any:
+    """An account with four calls: two on a day, one just after midnight in Rome, one in May."""
+    account = client.new_account()
+    record(admin, account, "2026-06-01T10:00:00Z")
+    record(admin, account, "2026-06-01T11:00:00Z", direction="in", duration=30, cost_customer="0")
+    record(admin, account, "2026-06-01T22:30:00Z", called="+390299999999")
+    record(admin, account, "2026-05-31T21:00:00Z", called="+390288888888")
+    return account
+
+
+def test_an_interval_is_summed_up_in_the_operators_time_zone(
+    accountant: Visitor, account: Any
+) -> None:
+    page = accountant.get("/calls?first=2026-06-01&last=2026-06-02").text
+    figures = page[page.index('class="figures"') : page.index("</dl>")]
+    assert figures.count("<dd>1</dd>") == 1  # incoming
+    assert "<dd>2</dd>" in figures  # outgoing
+    assert "<dd>3:30</dd>" in figures
+    assert "<dd>0.30 €</dd>" in figures
+    assert "<dd>0.40 €</dd>" in figures
+    assert "+390288888888" not in page
+    assert "6/2/26" in page  # the call that began after midnight
+
+
+def test_calls_are_filtered_by_direction_and_account(
+    client: Client, admin: db.Connection, accountant: Visitor, account: Any
+) -> None:
+    other = client.new_account("+390612345679")
+    record(admin, other, "2026-06-01T10:00:00Z", called="+390277777777")
+    interval = "first=2026-06-01&last=2026-06-02"
+    page = accountant.get(f"/calls?{interval}&account={account['id']}").text
+    assert "+390277777777" not in page
+    assert "+390299999999" in page
+    assert "+390299999999" not in accountant.get(f"/calls?{interval}&direction=in").text
+
+
+def test_a_chart_leaves_room_for_days_without_calls(accountant: Visitor, account: Any) -> None:
+    page = accountant.get("/calls?first=2026-05-30&last=2026-06-02").text
+    bars = re.search(r'<path d="([^"]+)"', page)
+    assert bars
+    # Of four days of 12 units each the first has no call, the third two, the others one.
+    assert bars[1] == "M12 100v-50h10V100zM24 100v-100h10V100zM36 100v-50h10V100z"
+    assert 'viewBox="0 0 48 100"' in page
+
+
+def test_a_long_interval_is_shown_by_month(accountant: Visitor, account: Any) -> None:
+    page = accountant.get("/calls?first=2026-01-01&last=2026-06-30").text
+    assert "Calls by month" in page
+    assert "May 2026" in page
+    assert "June 2026" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ("first=2026-06-02&last=2026-06-01", 'id="last-error">Must not be before the first day.'),
+        ("first=0001-01-01&last=0001-01-01", 'id="first-error">Must be a date.'),
+        ("first=soon", 'id="first-error">Must be a date.'),
+        ("first=2020-01-01&last=2026-01-01", 'id="last-error">Must be within a year'),
+    ],
+)
+def test_an_interval_that_cannot_be_is_told_beside_its_field(
+    accountant: Visitor, query: str, error: str
+) -> None:
+    answer = accountant.get(f"/calls?{query}")
+    assert answer.status_code == 200
+    assert error in answer.text
+
+
+@pytest.mark.parametrize(
+    "query", ["account=%2B39061234", "project=x", "direction=up", f"cursor={'x' * 2000}"]
+)
+def test_a_filter_that_cannot_be_never_means_all_calls(accountant: Visitor, query: str) -> None:
+    assert accountant.get(f"/calls?{query}").status_code == 404
+    assert accountant.get(f"/calls/file?{query}").status_code == 404
+
+
+def test_no_file_is_given_of_an_interval_that_cannot_be(accountant: Visitor) -> None:
+    assert accountant.get("/calls/file?first=2026-06-02&last=2026-06-01").status_code == 404
+
+
+def test_the_file_is_that_of_the_api(client: Client, accountant: Visitor, account: Any) -> None:
+    answer = accountant.get("/calls/file?first=2026-06-01&last=2026-06-02")
+    assert answer.mimetype == "text/csv"
+    assert "calls-2026-06-01-2026-06-02.csv" in answer.headers["Content-Disposition"]
+    query = "since=2026-05-31T22:00:00Z&until=2026-06-02T22:00:00Z&format=csv"
+    assert answer.text == client("GET", f"/call-records?{query}").text
+    assert answer.text.count("\r\n") == 4
+
+
+def test_another_customers_calls_are_not_among_them(
+    client: Client, admin: db.Connection, account: Any
+) -> None:
+    customer = client.create("/customers", name="Verdi")
+    stranger = logged_in(client, admin, Role.ADMIN, customer["id"])
+    for path in ("/calls", "/calls/file"):
+        page = stranger.get(f"{path}?first=2026-06-01&last=2026-06-02&account={account['id']}").text
+        assert account["main_number"] not in page
