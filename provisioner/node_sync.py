@@ -12,10 +12,11 @@ from provisioner import comparison, store, sync_store
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import KamailioNode, Uptime
+from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,24 @@ class NodeSync:
         self._ensure_same_process(uptime)
         with self._connection.transaction():
             first = [kick for kick in done if not kick.confirmed]
-            sync_store.confirm_kicks(self._connection, self.node.id, first, again_after=SECOND_LOOK)
+            confirmed = sync_store.confirm_kicks(
+                self._connection, self.node.id, first, again_after=SECOND_LOOK
+            )
             second = [kick for kick in done if kick.confirmed]
             sync_store.finish_kicks(self._connection, self.node.id, second)
+        self._tell("kick", confirmed)
+
+    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
+        """Tell the end of each change's way: when this node obeyed, and how long that took."""
+        for one in confirmed:
+            facts = about(
+                node=self.node.name,
+                account_id=one.account_id,
+                generation=one.generation,
+                request_id=one.request_id,
+                ms=None if one.ms is None else round(one.ms, 3),
+            )
+            log.info("%s confirmed", work, extra=facts)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -163,7 +179,8 @@ class NodeSync:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
-            sync_store.finish_reload(self._connection, self.node.id, generation)
+            confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
+            self._tell("reload", confirmed)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 

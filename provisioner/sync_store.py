@@ -42,6 +42,19 @@ class Kick:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """Work that a node has done: whose (None: not an account's), the request that asked for it, the
+    span that it was asked in, and how long ago that was.
+    """
+
+    account_id: int | None
+    generation: int
+    request_id: str | None
+    traceparent: str | None
+    ms: float | None
+
+
+@dataclass(frozen=True)
 class LiveCall:
     """A call at a node, as the node knows it: its dialog, and the INVITE that began it."""
 
@@ -119,11 +132,14 @@ def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
 
 def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
-) -> None:
-    """Note that a node did its work; a second look is due `again_after` seconds from now."""
+) -> list[Confirmed]:
+    """Note that a node did its work; a second look is due `again_after` seconds from now.
+
+    Returns what that confirms: all but what a newer change asks for again.
+    """
     usernames = [kick.username for kick in kicks]
     run(connection, SYNC["accounts_lock"], usernames=usernames)
-    run(
+    confirmed = rows(
         connection,
         SYNC["kicks_confirm"],
         node_id=node_id,
@@ -132,6 +148,7 @@ def confirm_kicks(
     )
     run(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
+    return [Confirmed(**row) for row in confirmed]
 
 
 def calls_to_end(
@@ -226,12 +243,13 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
     run(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
 
 
-def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
-    """Note that a node holds the allowlists of a generation."""
+def finish_reload(connection: Connection, node_id: int, generation: int) -> list[Confirmed]:
+    """Note that a node holds the allowlists of a generation; what that confirms, if anything."""
     with connection.transaction():
         # Locks in the order in which a change of a network takes them.
         run(connection, NETWORKS["networks_lock"])
-        run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+        found = rows(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    return [Confirmed(**row) for row in found]
 
 
 def restricted_accounts(

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival"],
+    ["origin"],
     ["lines"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
