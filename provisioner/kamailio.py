@@ -32,7 +32,9 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from."""
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
+    is False where another node has told of it.
+    """
 
     ruid: str
     contact: str
@@ -40,6 +42,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    local: bool = True
 
     @property
     def source_address(self) -> str:
@@ -60,6 +63,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            local=contact.get("Socket") != NOT_SET,
         )
 
 
