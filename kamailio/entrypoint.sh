@@ -1,10 +1,10 @@
 #!/bin/bash
 # Start Kamailio on the addresses that this container has: JSON-RPC on the one that KAMAILIO_RPC_HOST
 # names and on the loopback; SIP over UDP and TCP on each of the others, and over TLS where there is a
-# certificate; SIP over WebSocket where origins are allowed. Other nodes (KAMAILIO_DMQ_PEERS) are heard on
-# KAMAILIO_DMQ_ADDRESS, whose address is for nothing else. The secrets come from the file that SECRETS_FILE
-# names; those of the database hold for its replica, KAMAILIO_REPLICA=HOST:PORT, too. Further arguments
-# go to Kamailio.
+# certificate; SIP over WebSocket where origins are allowed. Where KAMAILIO_DMQ_ADDRESS (HOST:PORT) is set
+# it shares bindings and bans with the nodes that KAMAILIO_DMQ_PEERS names, and that address is for nothing
+# else. The secrets come from the file that SECRETS_FILE names; those of the database hold for its replica,
+# KAMAILIO_REPLICA (HOST:PORT), too. Further arguments go to Kamailio.
 set -euo pipefail
 
 set -a
@@ -15,15 +15,31 @@ set +a
 [ -z "${KAMAILIO_REPLICA-}" ] ||
     export KAMAILIO_REPLICA_URL="${KAMAILIO_DB_URL%@*}@$KAMAILIO_REPLICA/${KAMAILIO_DB_URL##*/}"
 
+# Kamailio knows other nodes by their numeric addresses.
+in_numbers() {
+    local address
+    address=$(getent ahostsv4 "${1%:*}" | awk 'NR == 1 { print $1 }')
+    [ -n "$address" ] || { echo "no address for ${1%:*}" >&2; return 1; }
+    echo "$address:${1##*:}"
+}
+
 dmq_address=""
 if [ -n "${KAMAILIO_DMQ_ADDRESS-}" ]; then
+    KAMAILIO_DMQ_ADDRESS=$(in_numbers "$KAMAILIO_DMQ_ADDRESS")
     dmq_address=${KAMAILIO_DMQ_ADDRESS%:*}
-    IFS=, read -ra peers <<< "${KAMAILIO_DMQ_PEERS-}"
-    for number in "${!peers[@]}"; do
-        export "KAMAILIO_DMQ_PEER_$((number + 1))=${peers[number]}"
+    read -ra named <<< "${KAMAILIO_DMQ_PEERS//,/ }"
+    peers=()
+    for peer in "${named[@]}"; do
+        # One that has no address now is not heard until this node starts again.
+        if peer=$(in_numbers "$peer"); then
+            peers+=("$peer")
+            export "KAMAILIO_DMQ_PEER_${#peers[@]}=$peer"
+        fi
     done
+    KAMAILIO_DMQ_PEERS=$(IFS=,; echo "${peers[*]-}")
+    export KAMAILIO_DMQ_ADDRESS KAMAILIO_DMQ_PEERS
 else
-    unset KAMAILIO_DMQ_ADDRESS KAMAILIO_DMQ_PEERS
+    unset KAMAILIO_DMQ_ADDRESS
 fi
 
 unset KAMAILIO_TLS_CONFIG
