@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
     ["origin"],
-    ["lines"],
+    ["lines", "meters", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],
@@ -20,7 +20,7 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers", "waking"],
+    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"],
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
