@@ -44,7 +44,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
-        self._trusted = False
+        self._ready = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -59,7 +59,7 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
-            self._vouch()
+            self._declare_ready()
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -69,7 +69,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
-            self._trusted = False
+            self._ready = False
             self._seen("catching_up", uptime)
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -101,15 +101,15 @@ class NodeSync:
         if draining != refuses:
             self._kamailio.drain(draining=draining)
 
-    def _vouch(self) -> None:
-        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
-        no longer than a few looks.
+    def _declare_ready(self) -> None:
+        """Vouch for the node to load balancers, once it has done all that it had to when it came;
+        it takes a word for no longer than a few looks.
         """
-        if not self._trusted:
+        if not self._ready:
             node = sync_store.node(self._connection, self.node.name)
-            self._trusted = node is not None and node.pending == 0
-        if self._trusted:
-            self._kamailio.vouch()
+            self._ready = node is not None and node.converged
+        if self._ready:
+            self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
