@@ -70,7 +70,7 @@ DROPPED: dict[str, Callable[[str], str]] = {
     "behind a zero byte and a return": lambda name: f"Subject: x\0\r{name}: {VALUE}",
 }
 ALL = SPELLINGS | DROPPED
-# That the claims would pass otherwise is tried with a few of them each time, with all by `make attack`.
+# That claims would pass otherwise is tried with a few each time, with all by `make attack`.
 TRIED_EACH_TIME = {"plain", "folded", "behind a line feed", "behind a zero byte"}
 CONTROLS = [
     pytest.param(one, marks=() if one in TRIED_EACH_TIME else pytest.mark.attack) for one in ALL
