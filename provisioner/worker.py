@@ -38,13 +38,14 @@ from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
 log = logging.getLogger(__name__)
 
+NODES = "nodes"  # the table whose new rows want a thread
 NODE_WORK = frozenset({"pending_kicks", "pending_reloads"})  # tables
 # Who looks for work in a table; all of them where that is not known. Nodes hear it themselves.
 WORK = {
     "credential_changes": "credentials",
     "webhook_deliveries": "webhooks",
     "imports": "imports",
-    **dict.fromkeys(NODE_WORK, ""),
+    **dict.fromkeys([NODES, *NODE_WORK], ""),
 }
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
 UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
@@ -98,7 +99,7 @@ class Worker:
                     self._start_node(node.name)
                 for notice in connection.notifies(timeout=PULSE):
                     self._wake(WORK.get(notice.payload))
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or notice.payload == NODES:
                         break
 
     def _start(self, name: str, work: Callable[[], None], alarm: Alarm | None = None) -> None:
