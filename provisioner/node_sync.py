@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
-from provisioner import comparison, store, sync_store
+from provisioner import comparison, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import KamailioNode, Uptime
@@ -94,9 +94,13 @@ class NodeSync:
         self._ensure_same_process(uptime)
         with self._connection.transaction():
             first = [kick for kick in done if not kick.confirmed]
-            sync_store.confirm_kicks(self._connection, self.node.id, first, again_after=SECOND_LOOK)
+            lags = sync_store.confirm_kicks(
+                self._connection, self.node.id, first, again_after=SECOND_LOOK
+            )
             second = [kick for kick in done if kick.confirmed]
             sync_store.finish_kicks(self._connection, self.node.id, second)
+        for lag in lags:
+            tallies.CONVERGENCE.labels(self.node.name, "kick").observe(lag)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -123,7 +127,7 @@ class NodeSync:
             for call in calls:
                 self._end(call)
         except RpcFailed as error:
-            self._failing(error)
+            self._failing(error, "kick")
             sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
             return False
         return True
@@ -163,7 +167,9 @@ class NodeSync:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
-            sync_store.finish_reload(self._connection, self.node.id, generation)
+            lag = sync_store.finish_reload(self._connection, self.node.id, generation)
+            if lag is not None:
+                tallies.CONVERGENCE.labels(self.node.name, "reload").observe(lag)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
@@ -187,11 +193,11 @@ class NodeSync:
             if not wrong:
                 return True
             retry = self._interval
-            self._failing(wrong[0])
+            self._failing(wrong[0], "reload")
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY
-                self._failing(error)
+                self._failing(error, "reload")
         sync_store.postpone_reload(self._connection, self.node.id, retry)
         return False
 
@@ -204,10 +210,12 @@ class NodeSync:
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
-        comparison.repair(self._connection, plan, {}, None)
+        with tallies.COMPARISON.labels("node").time():
+            plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+            comparison.repair(self._connection, plan, {}, None)
         sync_store.node_compared(self._connection, self.node.id)
 
-    def _failing(self, error: RpcFailed) -> None:
+    def _failing(self, error: RpcFailed, kind: str) -> None:
+        tallies.REFUSED_WORK.labels(self.node.name, kind).inc()
         log.error("%s: %s", self.node.name, error.detail)
         sync_store.node_failing(self._connection, self.node.id, error.detail)

@@ -119,11 +119,14 @@ def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
 
 def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
-) -> None:
-    """Note that a node did its work; a second look is due `again_after` seconds from now."""
+) -> list[float]:
+    """Note that a node did its work; a second look is due `again_after` seconds from now.
+
+    Return for how many seconds each was pending.
+    """
     usernames = [kick.username for kick in kicks]
     run(connection, SYNC["accounts_lock"], usernames=usernames)
-    run(
+    confirmed = rows(
         connection,
         SYNC["kicks_confirm"],
         node_id=node_id,
@@ -132,6 +135,7 @@ def confirm_kicks(
     )
     run(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
+    return [max(0.0, float(row["lag"])) for row in confirmed]
 
 
 def calls_to_end(
@@ -226,12 +230,15 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
     run(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
 
 
-def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
-    """Note that a node holds the allowlists of a generation."""
+def finish_reload(connection: Connection, node_id: int, generation: int) -> float | None:
+    """Note that a node holds the allowlists of a generation; where that is the last one, return for
+    how many seconds it was pending.
+    """
     with connection.transaction():
         # Locks in the order in which a change of a network takes them.
         run(connection, NETWORKS["networks_lock"])
-        run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+        row = one(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    return max(0.0, float(row["lag"])) if row else None
 
 
 def restricted_accounts(

@@ -24,6 +24,7 @@ from provisioner import (
     refusals,
     rotation,
     sync_store,
+    tallies,
     tenancy_store,
 )
 from provisioner.bulk.runner import ImportRunner
@@ -109,8 +110,10 @@ class Worker:
             try:
                 work()
             except (DatabaseUnavailable, psycopg.OperationalError) as error:
+                tallies.failed(name)
                 log.warning("%s: the database is away: %s", name, error)
             except Exception:
+                tallies.failed(name)
                 log.exception("%s: unexpected error", name)
             self._stopping.wait(RETRY)
 
@@ -122,12 +125,15 @@ class Worker:
             if node is None or not sync_store.lock_node(connection, node.id):
                 return
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            tallies.hold(name)
             try:
                 self._obey(NodeSync(connection, node, kamailio, self._interval))
             except (NodeUnavailable, RpcFailed) as error:
+                tallies.failed(f"node {name}")
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
+                tallies.let_go(name)
                 kamailio.close()
 
     def _obey(self, sync: NodeSync) -> None:
@@ -219,9 +225,11 @@ class Worker:
             if sync_store.claim_comparison(connection):
                 tenancy_store.prune_keys(connection)
                 login_store.prune(connection)
-                plan, present = comparison.plan_tables(connection)
                 try:
-                    comparison.repair(connection, plan, present, self._limits)
+                    with tallies.COMPARISON.labels("tables").time():
+                        plan, present = comparison.plan_tables(connection)
+                        comparison.repair(connection, plan, present, self._limits)
                 except PlanDangerous as error:
+                    tallies.REPAIRS_REFUSED.inc()
                     log.error("refused: %s", error.detail)  # noqa: TRY400 - it says it all
         self._stopping.wait(max(0.0, self._interval - RETRY))

@@ -88,13 +88,14 @@ SELECT account.id
    FOR NO KEY UPDATE OF account;
 
 -- name: kicks_confirm
--- A row that has a newer generation by now stays as it is.
+-- A row that has a newer generation by now stays as it is. How long the others were pending (s).
 UPDATE provisioner.pending_kicks AS kick
    SET confirmed_at = now(), drop_all = false,
        due_at = now() + make_interval(secs => %(again_after)s)
   FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS done (username, generation)
  WHERE kick.node_id = %(node_id)s AND kick.username = done.username
-   AND kick.generation = done.generation;
+   AND kick.generation = done.generation
+RETURNING extract(epoch FROM clock_timestamp() - kick.asked_at) AS lag;
 
 -- name: accounts_converged
 UPDATE provisioner.sip_accounts AS account
@@ -142,8 +143,10 @@ UPDATE provisioner.pending_reloads
 WITH finished AS (
     DELETE FROM provisioner.pending_reloads
      WHERE node_id = %(node_id)s AND generation = %(generation)s
- RETURNING node_id)
-UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished);
+ RETURNING asked_at),
+told AS (
+    UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished))
+SELECT extract(epoch FROM clock_timestamp() - asked_at) AS lag FROM finished;
 
 -- name: restricted_accounts
 -- The accounts that may register, but not from anywhere, with where they may.

@@ -24,6 +24,7 @@ class Environment:
     http_port: int
     database_port: int
     rpc_port: int
+    worker_port: int
     tls_port: int | None = None
     ws_port: int | None = None
     media_port: int | None = None
@@ -60,6 +61,7 @@ class Environment:
             "SIP_PORT": str(self.sip_port),
             "HTTP_ADDRESS": "127.0.0.1",
             "HTTP_PORT": str(self.http_port),
+            "WORKER_HTTP_PORT": str(self.worker_port),
             "KAMAILIO_NODES": f"{NODE}={self.rpc_url}",
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
             "SECRETS_KEY": self.passwords.secrets_key,

@@ -123,6 +123,11 @@ class Stack:
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
+    def worker_url(self) -> str:
+        """The worker's own address, for /livez and /metrics."""
+        return f"http://127.0.0.1:{self._ports['WORKER_HTTP_PORT']}"
+
+    @property
     def rpc_url(self) -> str:
         """Where Kamailio takes JSON-RPC."""
         return self._environment.rpc_url
@@ -303,6 +308,7 @@ class Stack:
             http_port=self.http_port,
             database_port=self._ports["DATABASE_PORT"],
             rpc_port=self._ports["KAMAILIO_RPC_PORT"],
+            worker_port=self._ports["WORKER_HTTP_PORT"],
             tls_port=self.tls_port,
             ws_port=self.ws_port,
             media_port=None if self.media is None else self._ports["MEDIA_PORT"],
@@ -375,5 +381,6 @@ def _port_book(
         "SIP_PORT": udp_and_tcp(sip_addresses),
         "DATABASE_PORT": tcp("127.0.0.1"),
         "KAMAILIO_RPC_PORT": tcp("127.0.0.1"),
+        "WORKER_HTTP_PORT": tcp("127.0.0.1"),
     }
     return PortBook(endpoints, {"HTTP_PORT": http_port, "SIP_PORT": sip_port})

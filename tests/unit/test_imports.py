@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival"],
-    ["lines", "meters", "exposition"],
+    ["lines", "meters", "tallies", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],

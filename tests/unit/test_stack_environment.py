@@ -20,6 +20,7 @@ def environment() -> Environment:
         http_port=18080,
         database_port=15432,
         rpc_port=18090,
+        worker_port=18091,
     )
 
 
