@@ -2,7 +2,8 @@
 # Start Kamailio on the addresses that this container has: JSON-RPC on the one that KAMAILIO_RPC_HOST
 # names and on the loopback; SIP over UDP and TCP on each of the others, and over TLS where there is a
 # certificate; SIP over WebSocket where origins are allowed. The secrets come from the file that
-# SECRETS_FILE names. Further arguments go to Kamailio.
+# SECRETS_FILE names. Where KAMAILIO_DMQ_ADDRESS (HOST:PORT) is set it shares bindings and bans with the
+# nodes that KAMAILIO_DMQ_PEERS names. Further arguments go to Kamailio.
 set -euo pipefail
 
 set -a
@@ -45,6 +46,31 @@ if [ -n "${KAMAILIO_WS_PORT-}" ]; then
         [[ $address != *:* ]] || address="[$address]"
         listeners+=(-l "$([ -n "${KAMAILIO_TLS_CONFIG-}" ] && echo tls || echo tcp):$address:$KAMAILIO_WS_PORT")
     done
+fi
+# Kamailio knows other nodes by their numeric addresses.
+in_numbers() {
+    local address
+    address=$(getent ahostsv4 "${1%:*}" | awk 'NR == 1 { print $1 }')
+    [ -n "$address" ] || { echo "no address for ${1%:*}" >&2; return 1; }
+    echo "$address:${1##*:}"
+}
+
+if [ -n "${KAMAILIO_DMQ_ADDRESS-}" ]; then
+    KAMAILIO_DMQ_ADDRESS=$(in_numbers "$KAMAILIO_DMQ_ADDRESS")
+    listeners+=(-l "udp:$KAMAILIO_DMQ_ADDRESS")
+    read -ra named <<< "${KAMAILIO_DMQ_PEERS//,/ }"
+    peers=()
+    for peer in "${named[@]}"; do
+        # One that has no address now is not heard until this node starts again.
+        if peer=$(in_numbers "$peer"); then
+            peers+=("$peer")
+            export "KAMAILIO_DMQ_PEER_${#peers[@]}=$peer"
+        fi
+    done
+    KAMAILIO_DMQ_PEERS=$(IFS=,; echo "${peers[*]-}")
+    export KAMAILIO_DMQ_ADDRESS KAMAILIO_DMQ_PEERS
+else
+    unset KAMAILIO_DMQ_ADDRESS
 fi
 for address in "$rpc_address" 127.0.0.1; do
     listeners+=(-l "tcp:$address:$KAMAILIO_RPC_PORT")

@@ -272,4 +272,22 @@ def rows(connection: Connection, query: bytes, **parameters: Any) -> list[DictRo
 
 def run(connection: Connection, query: bytes, **parameters: Any) -> int:
     """Run a statement and return how many rows it touched."""
-    return connection.execute(query, parameters).rowcount
+    cursor = connection.execute(query, parameters)
+    if connection.pgconn.pipeline_status:
+        with connection.pipeline() as pipeline:
+            pipeline.sync()
+    return cursor.rowcount
+
+
+def send(connection: Connection, query: bytes, **parameters: Any) -> None:
+    """Run a statement about which nobody asks; within `together` its answer is not waited for."""
+    connection.execute(query, parameters)
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """Send what is sent without waiting for each statement's answer, which saves round trips. What
+    fails is raised by the next statement that is waited for, or at the end; none after it is run.
+    """
+    with connection.pipeline():
+        yield

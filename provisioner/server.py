@@ -15,8 +15,8 @@ from prometheus_client import multiprocess, values
 
 from provisioner.api.context import Services
 from provisioner.app import create_app
-from provisioner.lines import OneLine
-from provisioner.settings import Settings
+from provisioner.lines import about, formatter
+from provisioner.settings import LogFormat, Settings
 
 INVITATIONS = "/console/invitations/"
 WORKERS = 2
@@ -70,17 +70,42 @@ def _masked(path: str) -> str:
 class _Log(Logger):  # type: ignore[misc] # gunicorn ships no type information
     """gunicorn's log, in which an event is one line, whatever a client has sent."""
 
+    kind = LogFormat.TEXT
+
     def setup(self, cfg: Any) -> None:
         """Open the logs."""
         super().setup(cfg)
         for log, line in ((self.error_log, self.error_fmt), (self.access_log, self.access_fmt)):
             for handler in log.handlers:
-                handler.setFormatter(OneLine(line, self.datefmt))
+                handler.setFormatter(formatter(self.kind, line, self.datefmt))
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         """Return what the line is made of."""
         atoms: dict[str, Any] = super().atoms(*request)
         return atoms | {"U": quote(_masked(str(atoms["U"])))}
+
+
+class _JsonLog(_Log):
+    """The same as JSON: what an access line says in its order has names here."""
+
+    kind = LogFormat.JSON
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Tell of an answer."""
+        atoms = self.atoms(resp, req, environ, request_time)
+        facts = about(
+            request_id=atoms.get("{x-request-id}o"),
+            client=atoms["h"],
+            method=atoms["m"],
+            path=atoms["U"],
+            status=int(atoms["s"]),
+            bytes=atoms["B"],
+            ms=round(atoms["D"] / 1000, 3),
+        )
+        self.access_log.info("answered", extra=facts)
+
+
+_LOGS = {LogFormat.TEXT: _Log, LogFormat.JSON: _JsonLog}
 
 
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
@@ -101,7 +126,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             "worker_class": WORKER_CLASS,
             "limit_request_line": REQUEST_LINE_MAX,
             "accesslog": "-",
-            "logger_class": _Log,
+            "logger_class": _LOGS[self._settings.log_format],
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from provisioner.errors import SettingInvalid
@@ -13,6 +14,13 @@ from provisioner.errors import SettingInvalid
 EMERGENCY_NUMBERS = "112,113,114,115,116000,116111,117,118,1515,1522,1530"
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{32,}")
 REALM = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class LogFormat(StrEnum):
+    """How a line of the logs is written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Settings:
     emergency_numbers: frozenset[str]  # as they are dialled
     rate_limit: int  # requests a minute of one token, in each process of the API; 0: no limit
     trusted_proxies: int  # how many proxies add the client's address to X-Forwarded-For
+    log_format: LogFormat
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -77,6 +86,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         rate_limit=int(read.number("RATE_LIMIT", 30_000, above=-1)),
         trusted_proxies=int(read.number("TRUSTED_PROXIES", 0, above=-1)),
+        log_format=LogFormat(read.choice("LOG_FORMAT", *LogFormat)),
     )
 
 
@@ -110,6 +120,13 @@ class _Reader:
         value = self.text(name, "")
         if value and not TOKEN.fullmatch(value):
             raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
+        return value
+
+    def choice(self, name: str, *choices: str) -> str:
+        """Read one of some words; the first one is the default."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise SettingInvalid(name, f"must be {' or '.join(choices)}")
         return value
 
     def digits(self, name: str, default: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from provisioner import webhook_store
-from provisioner.db import Connection, one, rows, run
+from provisioner.db import Connection, one, rows, run, send
 from provisioner.model import Node
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
@@ -39,6 +39,19 @@ class Kick:
     def drops_all(self) -> bool:
         """True where no binding may stay."""
         return self.drop_all or not self.may_register
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Work that a node has done: whose (None: not an account's), the request that asked for it, the
+    span that it was asked in, and how long ago that was.
+    """
+
+    account_id: int | None
+    generation: int
+    request_id: str | None
+    traceparent: str | None
+    ms: float | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ def node_failing(connection: Connection, node_id: int, error: str) -> None:
 
 def node_compared(connection: Connection, node_id: int) -> None:
     """Record that a node has been compared with the desired state."""
-    run(connection, SYNC["node_compared"], node_id=node_id)
+    send(connection, SYNC["node_compared"], node_id=node_id)
 
 
 def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
@@ -119,13 +132,13 @@ def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
 
 def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
-) -> list[float]:
+) -> list[Confirmed]:
     """Note that a node did its work; a second look is due `again_after` seconds from now.
 
-    Return for how many seconds each was pending.
+    Returns what that confirms: all but what a newer change asks for again.
     """
     usernames = [kick.username for kick in kicks]
-    run(connection, SYNC["accounts_lock"], usernames=usernames)
+    send(connection, SYNC["accounts_lock"], usernames=usernames)
     confirmed = rows(
         connection,
         SYNC["kicks_confirm"],
@@ -133,9 +146,9 @@ def confirm_kicks(
         again_after=again_after,
         **_done(kicks),
     )
-    run(connection, SYNC["accounts_converged"], usernames=usernames)
+    send(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
-    return [max(0.0, float(row["lag"])) for row in confirmed]
+    return [Confirmed(**row) for row in confirmed]
 
 
 def calls_to_end(
@@ -163,7 +176,7 @@ def calls_begun(connection: Connection, incarnation: str, seconds: float) -> lis
 
 def forget_call(connection: Connection, node_id: int | None, call: int) -> None:
     """Record a call that a node does not know any more as over."""
-    run(connection, SYNC["call_forget"], node_id=node_id, call=call)
+    send(connection, SYNC["call_forget"], node_id=node_id, call=call)
 
 
 def record_lost_calls(connection: Connection) -> None:
@@ -173,7 +186,7 @@ def record_lost_calls(connection: Connection) -> None:
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:
     """Try a node's work about a username again later."""
-    run(
+    send(
         connection,
         SYNC["kick_postpone"],
         node_id=node_id,
@@ -184,7 +197,7 @@ def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: flo
 
 def finish_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> None:
     """Delete work that a node did twice."""
-    run(connection, SYNC["kicks_finish"], node_id=node_id, **_done(kicks))
+    send(connection, SYNC["kicks_finish"], node_id=node_id, **_done(kicks))
 
 
 def _done(kicks: Sequence[Kick]) -> dict[str, list[Any]]:
@@ -204,12 +217,12 @@ def seconds_to_next_work(connection: Connection, node_id: int) -> float | None:
 
 def erase_bindings(connection: Connection, usernames: Sequence[str]) -> None:
     """Delete the stored rows of bindings that a node has dropped from its memory."""
-    run(connection, SYNC["bindings_erase"], usernames=list(usernames))
+    send(connection, SYNC["bindings_erase"], usernames=list(usernames))
 
 
 def erase_binding(connection: Connection, ruid: str) -> None:
     """Delete the stored row of one binding."""
-    run(connection, SYNC["binding_erase"], ruid=ruid)
+    send(connection, SYNC["binding_erase"], ruid=ruid)
 
 
 def reload_due(connection: Connection, node_id: int, longest: float) -> int | None:
@@ -227,18 +240,16 @@ def reload_pending(connection: Connection, node_id: int) -> bool:
 
 def postpone_reload(connection: Connection, node_id: int, seconds: float) -> None:
     """Try a node's reload again later."""
-    run(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
+    send(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
 
 
-def finish_reload(connection: Connection, node_id: int, generation: int) -> float | None:
-    """Note that a node holds the allowlists of a generation; where that is the last one, return for
-    how many seconds it was pending.
-    """
+def finish_reload(connection: Connection, node_id: int, generation: int) -> list[Confirmed]:
+    """Note that a node holds the allowlists of a generation; what that confirms, if anything."""
     with connection.transaction():
         # Locks in the order in which a change of a network takes them.
-        run(connection, NETWORKS["networks_lock"])
-        row = one(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
-    return max(0.0, float(row["lag"])) if row else None
+        send(connection, NETWORKS["networks_lock"])
+        found = rows(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    return [Confirmed(**row) for row in found]
 
 
 def restricted_accounts(
@@ -296,12 +307,12 @@ def claim_comparison(connection: Connection) -> bool:
 
 def lock_account(connection: Connection, account_id: int) -> None:
     """Wait for all other changes of an account, if it exists."""
-    run(connection, SYNC["account_lock"], account_id=account_id)
+    send(connection, SYNC["account_lock"], account_id=account_id)
 
 
 def record_repair(connection: Connection, repair: Repair) -> None:
     """Record what a comparison puts right."""
-    run(
+    send(
         connection,
         SYNC["repair_insert"],
         node_id=repair.node_id,

@@ -88,14 +88,18 @@ SELECT account.id
    FOR NO KEY UPDATE OF account;
 
 -- name: kicks_confirm
--- A row that has a newer generation by now stays as it is. How long the others were pending (s).
+-- A row that has a newer generation by now stays as it is.
+-- Returns what was confirmed, for whom, and how long after it was asked for.
 UPDATE provisioner.pending_kicks AS kick
    SET confirmed_at = now(), drop_all = false,
        due_at = now() + make_interval(secs => %(again_after)s)
   FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS done (username, generation)
  WHERE kick.node_id = %(node_id)s AND kick.username = done.username
    AND kick.generation = done.generation
-RETURNING extract(epoch FROM clock_timestamp() - kick.asked_at) AS lag;
+RETURNING kick.account_id, kick.generation, kick.request_id, kick.traceparent, {since_asked};
+
+-- fragment: since_asked
+extract(epoch FROM clock_timestamp() - asked_at)::double precision * 1000 AS ms
 
 -- name: accounts_converged
 UPDATE provisioner.sip_accounts AS account
@@ -140,13 +144,14 @@ UPDATE provisioner.pending_reloads
  WHERE node_id = %(node_id)s;
 
 -- name: reload_finish
+-- No row: a newer change asks for another one.
 WITH finished AS (
     DELETE FROM provisioner.pending_reloads
      WHERE node_id = %(node_id)s AND generation = %(generation)s
- RETURNING asked_at),
-told AS (
+ RETURNING generation, request_id, traceparent, {since_asked}
+), converged AS (
     UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished))
-SELECT extract(epoch FROM clock_timestamp() - asked_at) AS lag FROM finished;
+SELECT NULL::bigint AS account_id, * FROM finished;
 
 -- name: restricted_accounts
 -- The accounts that may register, but not from anywhere, with where they may.

@@ -1,9 +1,0 @@
--- Since when work for a node is pending: what is due is put off when a node refuses, this is not.
--- A row that is written again while it is pending keeps it.
-
-ALTER TABLE provisioner.pending_kicks ADD COLUMN asked_at timestamptz NOT NULL DEFAULT now();
-ALTER TABLE provisioner.pending_reloads ADD COLUMN asked_at timestamptz NOT NULL DEFAULT now();
-COMMENT ON COLUMN provisioner.pending_kicks.asked_at IS
-    'when the node was first asked for what it has not confirmed';
-COMMENT ON COLUMN provisioner.pending_reloads.asked_at IS
-    'when the node was first asked for what it has not confirmed';
