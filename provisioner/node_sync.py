@@ -44,6 +44,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
+        self._trusted = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -58,6 +59,7 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
+            self._vouch()
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -67,6 +69,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
+            self._trusted = False
             self._seen("catching_up", uptime)
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -80,8 +83,33 @@ class NodeSync:
         return min(longest, comparison_due, longest if work is None else work)
 
     def _seen(self, state: str, uptime: Uptime) -> None:
-        if not sync_store.node_seen(self._connection, self.node, state, uptime.started_at):
+        """Record what the node answered, and have it drain, or take calls again, as is wanted.
+
+        Its calls are counted after it was asked whether it refuses new ones.
+        """
+        refuses = self._kamailio.is_draining()
+        draining = sync_store.node_seen(
+            self._connection,
+            self.node,
+            state,
+            uptime.started_at,
+            refuses=refuses,
+            dialogs=self._kamailio.dialogs_count(),
+        )
+        if draining is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
+        if draining != refuses:
+            self._kamailio.drain(draining=draining)
+
+    def _vouch(self) -> None:
+        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
+        no longer than a few looks.
+        """
+        if not self._trusted:
+            node = sync_store.node(self._connection, self.node.name)
+            self._trusted = node is not None and node.pending == 0
+        if self._trusted:
+            self._kamailio.vouch()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)

@@ -115,18 +115,18 @@ class _Reader:
             raise SettingInvalid(name, f"must be a port number from {lowest} to 65535")
         return int(value)
 
-    def token(self, name: str) -> str:
-        """Read a token that can be sent in a header; one that can be guessed is refused."""
-        value = self.text(name, "")
-        if value and not TOKEN.fullmatch(value):
-            raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
-        return value
-
     def choice(self, name: str, *choices: str) -> str:
         """Read one of some words; the first one is the default."""
         value = self.text(name, choices[0])
         if value not in choices:
             raise SettingInvalid(name, f"must be {' or '.join(choices)}")
+        return value
+
+    def token(self, name: str) -> str:
+        """Read a token that can be sent in a header; one that can be guessed is refused."""
+        value = self.text(name, "")
+        if value and not TOKEN.fullmatch(value):
+            raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
         return value
 
     def digits(self, name: str, default: str) -> str:

@@ -77,6 +77,16 @@ def save_node(connection: Connection, name: str, rpc_url: str) -> None:
     run(connection, SYNC["node_upsert"], name=name, rpc_url=rpc_url)
 
 
+def insert_node(connection: Connection, name: str, rpc_url: str) -> bool:
+    """Make a node known; False where its name or its address is that of a node already."""
+    return run(connection, SYNC["node_insert"], name=name, rpc_url=rpc_url) == 1
+
+
+def drain_node(connection: Connection, name: str, *, draining: bool) -> bool:
+    """Note whether a node shall drain; False where that was wanted already."""
+    return run(connection, SYNC["node_drain"], name=name, draining=draining) == 1
+
+
 def delete_node(connection: Connection, name: str) -> bool:
     """Forget a node and its pending work; False where there is none of that name."""
     return run(connection, SYNC["node_delete"], name=name) == 1
@@ -93,10 +103,29 @@ def node(connection: Connection, name: str) -> Node | None:
     return next((node for node in nodes(connection) if node.name == name), None)
 
 
-def node_seen(connection: Connection, node: Node, state: str, started_at: datetime) -> bool:
-    """Record that a node answered; False where it is no longer known by this address."""
-    parameters = {"node_id": node.id, "rpc_url": node.rpc_url, "state": state}
-    return run(connection, SYNC["node_seen"], started_at=started_at, **parameters) == 1
+def node_seen(
+    connection: Connection,
+    node: Node,
+    state: str,
+    started_at: datetime,
+    *,
+    refuses: bool,
+    dialogs: int | None,
+) -> bool | None:
+    """Record that a node answered, whether it refuses what is new, and how many calls it has;
+    return whether it shall drain. None where it is no longer known by this address.
+    """
+    row = one(
+        connection,
+        SYNC["node_seen"],
+        node_id=node.id,
+        rpc_url=node.rpc_url,
+        state=state,
+        started_at=started_at,
+        refuses=refuses,
+        dialogs=dialogs,
+    )
+    return None if row is None else bool(row["draining"])
 
 
 def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:

@@ -12,10 +12,10 @@ SELECT node.name, extract(epoch FROM node.last_seen_at) AS last_seen,
            AS oldest
   FROM provisioner.nodes AS node
  CROSS JOIN LATERAL (
-       SELECT count(*) AS pending, min(asked_at) AS oldest
+       SELECT count(*) AS pending, min(pending_since) AS oldest
          FROM provisioner.pending_kicks WHERE node_id = node.id AND confirmed_at IS NULL) AS kicks
  CROSS JOIN LATERAL (
-       SELECT count(*) AS pending, min(asked_at) AS oldest
+       SELECT count(*) AS pending, min(pending_since) AS oldest
          FROM provisioner.pending_reloads WHERE node_id = node.id) AS reloads
  ORDER BY node.name;
 

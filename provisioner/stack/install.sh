@@ -25,7 +25,7 @@ RUN_PACKAGES=(
 )
 TEST_PACKAGES=(
     sip-tester baresip-core sipsak linphone-cli iproute2 iptables nftables chromium
-    fonts-dejavu-core libfaketime nginx-light git prometheus
+    fonts-dejavu-core libfaketime nginx-light git prometheus systemd
 )
 
 main() {

@@ -113,7 +113,7 @@ def test_what_is_pending_shows_with_its_age(
     account = client.new_account()
     client("POST", f"/sip-accounts/{account['id']}/enable")
     client("POST", f"/sip-accounts/{account['id']}/disable")
-    admin.execute("UPDATE provisioner.pending_kicks SET asked_at = now() - interval '90 s'")
+    admin.execute("UPDATE provisioner.pending_kicks SET pending_since = now() - interval '90 s'")
     # Put off again and again, and yet as old as it is.
     admin.execute("UPDATE provisioner.pending_kicks SET due_at = now() + interval '5 s'")
     found = read(client)
@@ -122,6 +122,11 @@ def test_what_is_pending_shows_with_its_age(
     assert value(found, "provisioner_node_pending_changes", node="away", kind="reload") == 0
     oldest = value(found, "provisioner_node_oldest_pending_change_seconds", node="away")
     assert 90 <= oldest < 120
+
+    client("POST", f"/sip-accounts/{account['id']}/enable")
+    client("POST", f"/sip-accounts/{account['id']}/disable")
+    found = read(client)
+    assert value(found, "provisioner_node_oldest_pending_change_seconds", node="away") >= 90
 
     admin.execute("UPDATE provisioner.pending_kicks SET confirmed_at = now()")
     found = read(client)

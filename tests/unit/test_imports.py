@@ -24,7 +24,7 @@ LAYERS = [
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
-    ["numbers", "networks", "trunks", "call_policies"],
+    ["numbers", "networks", "nodes", "trunks", "call_policies"],
     ["registrations", "accounts", "comparison", "refusals", "guessing"],
     ["bans", "caller_id", "transfers", "rotation", "diagnosis", "call_diagnosis"],
     ["diagnosis_facts"],
