@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
-from provisioner import comparison, db, store, sync_store
+from provisioner import comparison, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Drop, KamailioNode, Uptime
@@ -136,6 +136,8 @@ class NodeSync:
     def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
         """Tell the end of each change's way: when this node obeyed, and how long that took."""
         for one in confirmed:
+            if one.ms is not None:
+                tallies.CONVERGENCE.labels(self.node.name, work).observe(max(0.0, one.ms / 1000))
             facts = about(
                 node=self.node.name,
                 account_id=one.account_id,
@@ -206,7 +208,7 @@ class NodeSync:
 
     def _refused(self, kick: Kick, error: RpcFailed) -> bool:
         """Have work that the node refused tried again later."""
-        self._failing(error)
+        self._failing(error, "kick")
         sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
         return True
 
@@ -260,11 +262,11 @@ class NodeSync:
             if not wrong:
                 return True
             retry = self._interval
-            self._failing(wrong[0])
+            self._failing(wrong[0], "reload")
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY
-                self._failing(error)
+                self._failing(error, "reload")
         sync_store.postpone_reload(self._connection, self.node.id, retry)
         return False
 
@@ -277,10 +279,12 @@ class NodeSync:
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
-        comparison.repair(self._connection, plan, {}, None)
+        with tallies.COMPARISON.labels("node").time():
+            plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+            comparison.repair(self._connection, plan, {}, None)
         sync_store.node_compared(self._connection, self.node.id)
 
-    def _failing(self, error: RpcFailed) -> None:
+    def _failing(self, error: RpcFailed, kind: str) -> None:
+        tallies.REFUSED_WORK.labels(self.node.name, kind).inc()
         log.error("%s: %s", self.node.name, error.detail)
         sync_store.node_failing(self._connection, self.node.id, error.detail)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
     ["origin"],
-    ["lines", "meters", "exposition"],
+    ["lines", "meters", "tallies", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],
