@@ -8,6 +8,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from provisioner import tracing
 from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.lines import about, formatter
@@ -26,8 +27,9 @@ def serve(settings: Settings) -> None:
     _Server(settings).run()
 
 
-def _close_database(_: object, worker: Any) -> None:
+def _end(_: object, worker: Any) -> None:
     """Close the pool, whose threads would otherwise keep an ending process waiting."""
+    tracing.stop()
     services = worker.wsgi.extensions["provisioner"]
     assert isinstance(services, Services)  # noqa: S101 - create_app put it there
     services.database.close()
@@ -100,12 +102,15 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,
-            "worker_exit": _close_database,
+            "worker_exit": _end,
             "graceful_timeout": GRACEFUL_TIMEOUT,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
+        """Make the application, in each process anew."""
+        if self._settings.traces_endpoint:
+            tracing.start("provisioner")
         application: Flask = create_app(self._settings)
         return application

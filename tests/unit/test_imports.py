@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival"],
-    ["origin"],
+    ["origin", "tracing", "opentelemetry_spans"],
     ["lines"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
@@ -20,7 +20,7 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers"],
+    ["listing", "journal", "kamailio", "migrate", "handovers", "confirmations"],
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
