@@ -6,17 +6,16 @@ a row is marked only after the node confirmed, and only if no newer change has r
 
 import logging
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, time_ns
 
-from provisioner import comparison, db, store, sync_store, tallies
+from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Drop, KamailioNode, Uptime
-from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall
+from provisioner.sync_store import Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +114,7 @@ class NodeSync:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
+        began = time_ns()
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
@@ -131,21 +131,7 @@ class NodeSync:
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
-        self._tell("kick", confirmed)
-
-    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
-        """Tell the end of each change's way: when this node obeyed, and how long that took."""
-        for one in confirmed:
-            if one.ms is not None:
-                tallies.CONVERGENCE.labels(self.node.name, work).observe(max(0.0, one.ms / 1000))
-            facts = about(
-                node=self.node.name,
-                account_id=one.account_id,
-                generation=one.generation,
-                request_id=one.request_id,
-                ms=None if one.ms is None else round(one.ms, 3),
-            )
-            log.info("%s confirmed", work, extra=facts)
+        confirmations.tell(self.node, "kick", confirmed, began)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -232,13 +218,14 @@ class NodeSync:
         generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
+        began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
             confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
-            self._tell("reload", confirmed)
+            confirmations.tell(self.node, "reload", confirmed, began)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
