@@ -1,4 +1,4 @@
-"""The end of a change's way: a node has confirmed it, which log, metrics and the change's trace tell."""
+"""The end of a change's way: a node confirmed it, which log, metrics and the trace tell."""
 
 import logging
 from collections.abc import Sequence

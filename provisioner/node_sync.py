@@ -15,7 +15,7 @@ from provisioner.kamailio import Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
