@@ -18,6 +18,7 @@ TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
 BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
+TRUST, CACHE = "trust", "cached"  # those of kamailio/cache.cfg
 _MISSING = (
     "not found",
     "not found in location table",
@@ -101,7 +102,8 @@ class KamailioNode:
         """Take the address of the node's RPC; a command is given up after `timeout` seconds."""
         parts = urlsplit(rpc_url)
         self._path = parts.path or "/"
-        self._refuse_path = self._path.rpartition("/")[0] + "/refuse"
+        folder = self._path.rpartition("/")[0]
+        self._refuse_path, self._clock_path = f"{folder}/refuse", f"{folder}/clock"
         self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
@@ -122,12 +124,38 @@ class KamailioNode:
         found = self._call_unless_missing("htable.get", "node", "incarnation")
         return None if found is None else str(found["item"]["value"])
 
+    def clock(self) -> int | None:
+        """Return the time by the node's clock, in seconds since the epoch, rounded down; None where
+        its configuration has nothing to trust (kamailio/rpc.cfg).
+        """
+        status, content = self._post(self._clock_path, b"", self._headers)
+        if status == 404:
+            return None
+        if status != 200 or not content.isdigit():
+            raise RpcFailed(self._clock_path, status, f"the node answers {status}")
+        return int(content)
+
+    def vouch(self, what: str, as_of: int) -> None:
+        """Let the node trust what it holds: as of a time by its own clock nothing of it was out of
+        date. Of a time that is long ago the node makes nothing (htable.seti).
+        """
+        self._call_unless_missing("htable.seti", TRUST, what, as_of)
+
+    def distrust(self, what: str) -> None:
+        """Make the node ask the database instead, at once."""
+        self.vouch(what, 0)
+
     def fence(self, username: str, generation: int) -> None:
-        """Make REGISTERs of a username that are in flight undo themselves.
+        """Make REGISTERs of a username that are in flight undo themselves, and the node forget its
+        credentials.
 
         The module takes 31 bits, and 0 would be no fence; neighbours still differ.
         """
         self.call("htable.seti", "fence", username, 1 + generation % (2**31 - 2))
+
+    def forget_all(self) -> None:
+        """Make the node forget the credentials of all accounts (htable.flush)."""
+        self._call_unless_missing("htable.flush", CACHE)
 
     def drop_bindings(self, aor: str) -> None:
         """Remove all bindings of an AOR; nothing to remove is fine (ul.rm)."""

@@ -6,6 +6,7 @@ a row is marked only after the node confirmed, and only if no newer change has r
 
 import logging
 from collections.abc import Sequence
+from math import floor
 from time import monotonic
 
 from provisioner import comparison, store, sync_store
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 200  # pending rows of one step
+CACHE_TRUST = "cache"  # what the node remembers of credentials, in its table of what it may trust
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
@@ -46,6 +48,7 @@ class NodeSync:
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
+        self._fresh_from: float | None = None
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -57,6 +60,11 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
+            self._vouch()
+
+    def leave(self) -> None:
+        """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._kamailio.distrust(CACHE_TRUST)
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -67,10 +75,30 @@ class NodeSync:
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
             self._seen("catching_up", uptime)
+            self._kamailio.distrust(CACHE_TRUST)
+            self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
         self._uptime = uptime
         return uptime
+
+    def _vouch(self) -> None:
+        """Let the node use what it remembers, as far as it has been told of all changes.
+
+        The node's clock is read first: what was committed by then and is not done yet is counted by
+        the query. So a word that arrives late promises no more than one that arrives at once. What
+        the node has remembered before this session had it is forgotten: while it was not ours, or
+        was not known, changes may have left no work for it.
+        """
+        if self._fresh_from is not None:
+            if monotonic() < self._fresh_from:
+                return
+            self._kamailio.forget_all()
+            self._fresh_from = None
+        now = self._kamailio.clock()
+        behind = sync_store.seconds_behind(self._connection, self.node.id)
+        if now is not None and behind is not None:
+            self._kamailio.vouch(CACHE_TRUST, floor(now - behind))
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -114,10 +142,15 @@ class NodeSync:
     def _kick(self, kick: Kick, cloudfire: Sequence[str], calls: Sequence[LiveCall]) -> bool:
         """Drop what is not allowed of a username's bindings, and end its calls if it may have
         none; False where the node refused.
+
+        The fence comes first: a REGISTER that was let in by the former row and is saved after the
+        bindings are dropped sees that it moved, and undoes itself. The node also forgets that row.
         """
         try:
+            if not kick.confirmed:
+                self._kamailio.fence(kick.username, kick.generation)
             if kick.drops_all:
-                self._drop_all(kick)
+                self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
             elif kick.sources.restricted:
                 self._drop_outside(kick.username, kick.sources.networks(cloudfire))
             for call in calls:
@@ -127,16 +160,6 @@ class NodeSync:
             sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
             return False
         return True
-
-    def _drop_all(self, kick: Kick) -> None:
-        """Drop all bindings of a username.
-
-        The fence comes first: a REGISTER that was authenticated before the change and is saved
-        after the bindings are dropped sees that it moved, and undoes itself.
-        """
-        if not kick.confirmed:
-            self._kamailio.fence(kick.username, kick.generation)
-        self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
 
     def _end(self, call: LiveCall) -> None:
         """End a call at both sides. One that rings by what we know may have been answered since: to

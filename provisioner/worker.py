@@ -10,7 +10,7 @@ a time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -122,12 +122,15 @@ class Worker:
             if node is None or not sync_store.lock_node(connection, node.id):
                 return
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            sync = NodeSync(connection, node, kamailio, self._interval)
             try:
-                self._obey(NodeSync(connection, node, kamailio, self._interval))
+                self._obey(sync)
             except (NodeUnavailable, RpcFailed) as error:
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
+                with suppress(NodeUnavailable, RpcFailed):
+                    sync.leave()
                 kamailio.close()
 
     def _obey(self, sync: NodeSync) -> None:

@@ -136,6 +136,8 @@ SELECT id, %(username)s, nextval('provisioner.generation'), %(drop_all)s
 ON CONFLICT (node_id, username) DO UPDATE
    SET generation = excluded.generation,
        drop_all = (present.drop_all AND present.confirmed_at IS NULL) OR excluded.drop_all,
+       behind_since = CASE WHEN present.confirmed_at IS NULL THEN present.behind_since
+                           ELSE excluded.behind_since END,
        due_at = now(), confirmed_at = NULL;
 
 -- name: kicks_unconfirmed
