@@ -53,14 +53,14 @@ def remembered(kamailio: KamailioNode, line: Line) -> Any:
     return entry(kamailio, "cached", line.credentials.username)
 
 
-def trusted_as_of(kamailio: KamailioNode) -> int:
-    return int(entry(kamailio, "trust", "cache") or 0)
+def fresh_as_of(kamailio: KamailioNode) -> int:
+    return int(entry(kamailio, "fresh", "cache") or 0)
 
 
-def is_trusted(kamailio: KamailioNode) -> bool:
+def is_fresh(kamailio: KamailioNode) -> bool:
     now = kamailio.clock()
     assert now is not None
-    return 0 <= now - trusted_as_of(kamailio) < BOUND
+    return 0 <= now - fresh_as_of(kamailio) < BOUND
 
 
 def warm(system: System, kamailio: KamailioNode, line: Line) -> None:
@@ -99,7 +99,7 @@ def registering(system: System, line: Line, database: Database) -> Iterator[list
 def test_a_phone_that_registers_again_asks_no_query(
     system: System, kamailio: KamailioNode, database: Database, line: Line
 ) -> None:
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     with held_credentials(database):
         assert register(system, line) == 200
         assert not asked(database)
@@ -132,7 +132,7 @@ def test_rows_of_the_operators_own_are_not_remembered(
         " VALUES ('39998', 'talkytime.test', md5('39998:talkytime.test:secret'))"
     )
     try:
-        eventually(lambda: is_trusted(kamailio))
+        eventually(lambda: is_fresh(kamailio))
         assert exchange(system, credentials).status == 200
         assert remembered(kamailio, replace(line, credentials=credentials)) is None
     finally:
@@ -211,7 +211,7 @@ def test_a_query_under_way_does_not_bring_the_former_row_back(
 ) -> None:
     """It has read the row, then the node is told of the change, and then it is remembered."""
     line = system.new_line()
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     with registering(system, line, database) as answers:
         change(line)
         assert remembered(kamailio, line) is None
@@ -226,7 +226,7 @@ def test_a_former_password_that_was_being_looked_up_is_not_remembered(
 ) -> None:
     line = system.new_line()
     old = line.credentials
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     with registering(system, line, database) as answers:
         line.credentials = rotate(line, wait=10)
     assert answers[0].status == 503
@@ -263,7 +263,7 @@ def vouch(kamailio: KamailioNode, seconds_ago: int = 0) -> None:
     """Say what the worker says."""
     now = kamailio.clock()
     assert now is not None
-    kamailio.vouch("cache", now - seconds_ago)
+    kamailio.is_fresh("cache", now - seconds_ago)
 
 
 def test_a_word_that_comes_late_or_is_of_another_clock_is_not_trusted(
@@ -305,7 +305,7 @@ def test_a_node_that_loses_its_worker_asks_the_database_and_turns_nobody_away(
 ) -> None:
     other = system.new_line()
     warm(system, kamailio, other)
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     with stopped(stack.worker, kill=True):
         lost = monotonic()
         line.api.post(f"{line.path}/disable", wait=0.1).expect(202)
@@ -325,9 +325,9 @@ def test_a_node_that_loses_its_worker_asks_the_database_and_turns_nobody_away(
 def test_a_worker_that_stops_leaves_nothing_to_be_trusted(
     system: System, stack: Stack, kamailio: KamailioNode, line: Line
 ) -> None:
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     with stopped(stack.worker):
-        assert trusted_as_of(kamailio) == 0
+        assert fresh_as_of(kamailio) == 0
         line.api.post(f"{line.path}/disable", wait=0.1).expect(202)
         assert register(system, line) == 403
 
@@ -349,28 +349,29 @@ def test_a_worker_that_returns_makes_the_node_forget_before_it_vouches(
         database.execute("DELETE FROM provisioner.pending_kicks")
         assert remembered(kamailio, line)
         with workshop.worker():
-            eventually(lambda: is_trusted(kamailio), within=20)
+            eventually(lambda: is_fresh(kamailio), within=20)
             assert register(system, line) == 403
             assert remembered(kamailio, line) is None
-    words = [data for data in said if b'"htable.flush"' in data or b'"trust"' in data]
+    words = [data for data in said if b'"htable.flush"' in data or b'"fresh"' in data]
     *_, taken, flushed, vouched = words[: 1 + [b"flush" in word for word in words].index(True) + 1]
-    assert b'["trust", "cache", 0]' in taken
+    assert b'["fresh", "cache", 0]' in taken
     assert b'["cached"]' in flushed
-    assert b'["trust", "cache", 1' in vouched
+    assert b'["fresh", "cache", 1' in vouched
 
 
 def test_a_node_that_is_behind_with_its_work_is_not_trusted(
     system: System, kamailio: KamailioNode, database: Database
 ) -> None:
     system.new_line()
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))
     database.execute(
-        "INSERT INTO provisioner.pending_kicks (node_id, username, generation, drop_all, due_at,"
-        " behind_since) SELECT id, '390', 1, true, now() + interval '50 s', now() - interval '90 s'"
+        "INSERT INTO provisioner.pending_kicks"
+        " (node_id, username, generation, drop_all, due_at, pending_since)"
+        " SELECT id, '390', 1, true, now() + interval '50 s', now() - interval '90 s'"
         " FROM provisioner.nodes"
     )
     try:
-        eventually(lambda: 0 < trusted_as_of(kamailio) <= (kamailio.clock() or 0) - 90)
+        eventually(lambda: 0 < fresh_as_of(kamailio) <= (kamailio.clock() or 0) - 90)
     finally:
         database.execute("DELETE FROM provisioner.pending_kicks WHERE username = '390'")
-    eventually(lambda: is_trusted(kamailio))
+    eventually(lambda: is_fresh(kamailio))

@@ -185,7 +185,7 @@ def vouched(kamailio: KamailioNode) -> Iterator[None]:
 
     def vouch() -> None:
         while not done.is_set():
-            kamailio.vouch("cache", kamailio.clock() or 0)
+            kamailio.is_fresh("cache", kamailio.clock() or 0)
             done.wait(0.5)
 
     thread = Thread(target=vouch)
