@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from prometheus_client import CollectorRegistry
 from psycopg import errors as pg
 from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
@@ -27,11 +28,13 @@ from provisioner.errors import (
     StillInUse,
     TrunkNameTaken,
 )
+from provisioner.meters import PoolMeter
 
 Connection = psycopg.Connection[DictRow]
 _Result = TypeVar("_Result")
 
 CONNECT_TIMEOUT = 3  # seconds
+POOL_SIZE = 20  # connections of one process of the API
 POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
 STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
 ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 2.0  # seconds until a server that says nothing is away
@@ -141,8 +144,9 @@ def _check(connection: _Impatient) -> None:
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
-    def __init__(self, url: str, *, size: int = 20) -> None:
+    def __init__(self, url: str, *, size: int = POOL_SIZE, meter: PoolMeter | None = None) -> None:
         self.url = url
+        self._meter = meter or PoolMeter(CollectorRegistry(), size)
         self._options: dict[str, Any] = {
             "row_factory": dict_row,
             "application_name": "provisioner serve",
@@ -187,15 +191,18 @@ class Database:
     def _connection(self) -> Iterator[Connection]:
         """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
         try:
-            connection = self._pool.getconn()
+            with self._meter.waiting():
+                connection = self._pool.getconn()
         except PoolTimeout:
             with _Impatient.connect(self.url, **self._options) as fresh:
                 yield fresh
             return
+        self._meter.taken()
         try:
             with connection:
                 yield connection
         finally:
+            self._meter.returned()
             self._pool.putconn(connection)
 
     def close(self) -> None:

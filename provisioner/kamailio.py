@@ -18,6 +18,7 @@ TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
 BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
+DRAINING, TRUST = ("node", "draining"), ("trust", "node")  # table and name; kamailio/draining.cfg
 _MISSING = (
     "not found",
     "not found in location table",
@@ -33,7 +34,9 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from."""
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
+    is False where another node has told of it.
+    """
 
     ruid: str
     contact: str
@@ -41,6 +44,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    local: bool = True
 
     @property
     def source_address(self) -> str:
@@ -61,6 +65,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            local=contact.get("Socket") != NOT_SET,
         )
 
 
@@ -214,6 +219,28 @@ class KamailioNode:
     def is_home(self, ban: Ban) -> bool:
         """Say whether a device has registered from a banned source of late (htable.get)."""
         return self._call_unless_missing("htable.get", HOMES, ban.key) is not None
+
+    def is_draining(self) -> bool:
+        """Say whether the node refuses what is new (htable.get)."""
+        return self._call_unless_missing("htable.get", *DRAINING) is not None
+
+    def drain(self, *, draining: bool) -> None:
+        """Have the node refuse what is new, or take it again (htable.seti, htable.delete)."""
+        if draining:
+            self._call_unless_missing("htable.seti", *DRAINING, 1)
+        else:
+            self._call_unless_missing("htable.delete", *DRAINING)
+
+    def vouch(self) -> None:
+        """Tell the node, for some seconds, that it can be trusted (htable.seti)."""
+        self._call_unless_missing("htable.seti", *TRUST, 1)
+
+    def dialogs_count(self) -> int | None:
+        """Count the calls in progress, those that ring included; None where the node has no calls
+        (dlg.stats_active).
+        """
+        found = self._call_if_known("dlg.stats_active")
+        return None if found is None else int(found["all"])
 
     def reload_allowlists(self) -> None:
         """Load the address table again (permissions.addressReload)."""

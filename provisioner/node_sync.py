@@ -12,10 +12,11 @@ from provisioner import comparison, db, store, sync_store
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Drop, KamailioNode, Uptime
+from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
+        self._trusted = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -57,6 +59,7 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
+            self._vouch()
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -66,6 +69,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
+            self._trusted = False
             self._seen("catching_up", uptime)
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -79,8 +83,33 @@ class NodeSync:
         return min(longest, comparison_due, longest if work is None else work)
 
     def _seen(self, state: str, uptime: Uptime) -> None:
-        if not sync_store.node_seen(self._connection, self.node, state, uptime.started_at):
+        """Record what the node answered, and have it drain, or take calls again, as is wanted.
+
+        Its calls are counted after it was asked whether it refuses new ones.
+        """
+        refuses = self._kamailio.is_draining()
+        draining = sync_store.node_seen(
+            self._connection,
+            self.node,
+            state,
+            uptime.started_at,
+            refuses=refuses,
+            dialogs=self._kamailio.dialogs_count(),
+        )
+        if draining is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
+        if draining != refuses:
+            self._kamailio.drain(draining=draining)
+
+    def _vouch(self) -> None:
+        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
+        no longer than a few looks.
+        """
+        if not self._trusted:
+            node = sync_store.node(self._connection, self.node.name)
+            self._trusted = node is not None and node.pending == 0
+        if self._trusted:
+            self._kamailio.vouch()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
@@ -94,13 +123,27 @@ class NodeSync:
         self._ensure_same_process(uptime)
         first = [kick for kick in done if not kick.confirmed]
         second = [kick for kick in done if kick.confirmed]
+        confirmed: list[Confirmed] = []
         with db.together(self._connection), self._connection.transaction():
             if first:
-                sync_store.confirm_kicks(
+                confirmed = sync_store.confirm_kicks(
                     self._connection, self.node.id, first, again_after=SECOND_LOOK
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
+        self._tell("kick", confirmed)
+
+    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
+        """Tell the end of each change's way: when this node obeyed, and how long that took."""
+        for one in confirmed:
+            facts = about(
+                node=self.node.name,
+                account_id=one.account_id,
+                generation=one.generation,
+                request_id=one.request_id,
+                ms=None if one.ms is None else round(one.ms, 3),
+            )
+            log.info("%s confirmed", work, extra=facts)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -192,7 +235,8 @@ class NodeSync:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
-            sync_store.finish_reload(self._connection, self.node.id, generation)
+            confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
+            self._tell("reload", confirmed)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 

@@ -42,6 +42,19 @@ class Kick:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """Work that a node has done: whose (None: not an account's), the request that asked for it, the
+    span that it was asked in, and how long ago that was.
+    """
+
+    account_id: int | None
+    generation: int
+    request_id: str | None
+    traceparent: str | None
+    ms: float | None
+
+
+@dataclass(frozen=True)
 class LiveCall:
     """A call at a node, as the node knows it: its dialog, and the INVITE that began it."""
 
@@ -64,6 +77,16 @@ def save_node(connection: Connection, name: str, rpc_url: str) -> None:
     run(connection, SYNC["node_upsert"], name=name, rpc_url=rpc_url)
 
 
+def insert_node(connection: Connection, name: str, rpc_url: str) -> bool:
+    """Make a node known; False where its name or its address is that of a node already."""
+    return run(connection, SYNC["node_insert"], name=name, rpc_url=rpc_url) == 1
+
+
+def drain_node(connection: Connection, name: str, *, draining: bool) -> bool:
+    """Note whether a node shall drain; False where that was wanted already."""
+    return run(connection, SYNC["node_drain"], name=name, draining=draining) == 1
+
+
 def delete_node(connection: Connection, name: str) -> bool:
     """Forget a node and its pending work; False where there is none of that name."""
     return run(connection, SYNC["node_delete"], name=name) == 1
@@ -80,10 +103,29 @@ def node(connection: Connection, name: str) -> Node | None:
     return next((node for node in nodes(connection) if node.name == name), None)
 
 
-def node_seen(connection: Connection, node: Node, state: str, started_at: datetime) -> bool:
-    """Record that a node answered; False where it is no longer known by this address."""
-    parameters = {"node_id": node.id, "rpc_url": node.rpc_url, "state": state}
-    return run(connection, SYNC["node_seen"], started_at=started_at, **parameters) == 1
+def node_seen(
+    connection: Connection,
+    node: Node,
+    state: str,
+    started_at: datetime,
+    *,
+    refuses: bool,
+    dialogs: int | None,
+) -> bool | None:
+    """Record that a node answered, whether it refuses what is new, and how many calls it has;
+    return whether it shall drain. None where it is no longer known by this address.
+    """
+    row = one(
+        connection,
+        SYNC["node_seen"],
+        node_id=node.id,
+        rpc_url=node.rpc_url,
+        state=state,
+        started_at=started_at,
+        refuses=refuses,
+        dialogs=dialogs,
+    )
+    return None if row is None else bool(row["draining"])
 
 
 def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:
@@ -119,11 +161,14 @@ def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
 
 def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
-) -> None:
-    """Note that a node did its work; a second look is due `again_after` seconds from now."""
+) -> list[Confirmed]:
+    """Note that a node did its work; a second look is due `again_after` seconds from now.
+
+    Returns what that confirms: all but what a newer change asks for again.
+    """
     usernames = [kick.username for kick in kicks]
     send(connection, SYNC["accounts_lock"], usernames=usernames)
-    send(
+    confirmed = rows(
         connection,
         SYNC["kicks_confirm"],
         node_id=node_id,
@@ -132,6 +177,7 @@ def confirm_kicks(
     )
     send(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
+    return [Confirmed(**row) for row in confirmed]
 
 
 def calls_to_end(
@@ -226,12 +272,13 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
     send(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
 
 
-def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
-    """Note that a node holds the allowlists of a generation."""
+def finish_reload(connection: Connection, node_id: int, generation: int) -> list[Confirmed]:
+    """Note that a node holds the allowlists of a generation; what that confirms, if anything."""
     with connection.transaction():
         # Locks in the order in which a change of a network takes them.
         send(connection, NETWORKS["networks_lock"])
-        send(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+        found = rows(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    return [Confirmed(**row) for row in found]
 
 
 def restricted_accounts(

@@ -37,6 +37,9 @@ def test_everything_has_a_default(environ: dict[str, str]) -> None:
         ("MEDIA_PORTS", "30000-70000"),
         ("MEDIA_PORTS", "30000-30999-31999"),
         ("MEDIA_PORTS", "a-b"),
+        ("NODES", "0"),
+        ("NODES", "9"),
+        ("NODES", "two"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
