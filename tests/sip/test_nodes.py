@@ -12,6 +12,7 @@ import pytest
 
 from provisioner.stack.stack import Stack
 from tests.sip.attacks.nodes import Node, another_node
+from tests.sip.attacks.test_handshakes import handshake
 from tests.sip.calls.conftest import Device, hang_up, talk
 from tests.sip.calls.test_records import records
 from tests.sip.clients import Wire
@@ -155,6 +156,7 @@ def test_a_node_drains_without_dropping_a_call(
         talk(call, incoming)
         eventually(lambda: shown(system)["dialogs"] == 1)
         assert options(node.system) == 200
+        assert handshake(stack, node, "127.0.20.1") == "101"
 
         drain(system)
         waits = command(stack, "drain", NAME, "--wait", "60")
@@ -163,6 +165,7 @@ def test_a_node_drains_without_dropping_a_call(
         assert ours.call(callee.number).outcome() == (503, "Service Unavailable")
         assert (options(node.system), options(node.system, "somebody")) == (503, 503)
         assert options(system) == 200
+        assert handshake(stack, node, "127.0.20.1") == "503"
         elsewhere = device(system, callee)
         assert elsewhere.register(callee.credentials).status == 200
         another = device(system, caller).call(callee.number)
