@@ -18,6 +18,7 @@ from provisioner.cli import (
     kamailio,
     numbers,
     people,
+    recovery,
     service,
     trunks,
 )
@@ -29,7 +30,9 @@ from provisioner.errors import ProvisionerError
 from provisioner.settings import load_settings
 
 DESCRIPTION = "Creates SIP accounts and makes Kamailio obey them."
-COMMANDS = (*(service, accounts, numbers, calls, people, files, billing, trunks, kamailio, bans),)
+COMMANDS = (
+    *(service, accounts, numbers, calls, people, files, billing, trunks, kamailio, bans, recovery),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ LAYERS = [
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
     ["listing", "journal", "kamailio", "migrate", "handovers", "confirmations"],
-    ["listings", "loops", "costing"],
+    ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
     ["logins"],
     ["numbers", "networks", "trunks", "call_policies"],
