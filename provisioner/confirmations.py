@@ -1,9 +1,9 @@
-"""The end of a change's way: a node has confirmed it, which the log and the change's trace tell."""
+"""The end of a change's way: a node confirmed it, which log, metrics and the trace tell."""
 
 import logging
 from collections.abc import Sequence
 
-from provisioner import tracing
+from provisioner import tallies, tracing
 from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.sync_store import Confirmed
@@ -26,6 +26,8 @@ def tell(node: Node, work: str, confirmed: Sequence[Confirmed], began: int) -> N
             ms=ms,
         )
         log.info("%s confirmed", work, extra=facts)
+        if one.ms is not None:
+            tallies.CONVERGENCE.labels(node.name, work).observe(max(0.0, one.ms / 1000))
         tracing.ended(
             work,
             one.traceparent,

@@ -16,6 +16,7 @@ from provisioner.cli import (
     calls,
     files,
     kamailio,
+    nodes,
     numbers,
     people,
     recovery,
@@ -31,7 +32,8 @@ from provisioner.settings import load_settings
 
 DESCRIPTION = "Creates SIP accounts and makes Kamailio obey them."
 COMMANDS = (
-    *(service, accounts, numbers, calls, people, files, billing, trunks, kamailio, bans, recovery),
+    *(service, accounts, numbers, calls, people, files, billing, trunks, nodes, kamailio, bans),
+    recovery,
 )
 
 

@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival"],
+    ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
     ["origin", "tracing", "opentelemetry_spans"],
-    ["lines"],
+    ["lines", "meters", "tallies", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],
@@ -20,11 +20,14 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers", "confirmations"],
+    [
+        *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
+        "confirmations",
+    ],
     ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
     ["logins"],
-    ["numbers", "networks", "trunks", "call_policies"],
+    ["numbers", "networks", "nodes", "trunks", "call_policies"],
     ["registrations", "accounts", "comparison", "refusals", "guessing"],
     ["bans", "caller_id", "transfers", "rotation", "diagnosis", "call_diagnosis"],
     ["diagnosis_facts"],
