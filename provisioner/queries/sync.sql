@@ -83,12 +83,13 @@ SELECT kick.username, kick.generation, kick.drop_all,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
        coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
-  FROM provisioner.pending_kicks AS kick
+  FROM (SELECT * FROM provisioner.pending_kicks
+         WHERE node_id = %(node_id)s
+           AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
+         ORDER BY confirmed_at IS NOT NULL, due_at
+         LIMIT %(limit)s) AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
- WHERE kick.node_id = %(node_id)s
-   AND kick.due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
- ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at
- LIMIT %(limit)s;
+ ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at;
 
 -- name: node_behind
 -- For how long a node has not been told of all changes (s); no row where it is not known any more.
