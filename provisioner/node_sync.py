@@ -7,13 +7,12 @@ a row is marked only after the node confirmed, and only if no newer change has r
 import logging
 from collections.abc import Sequence
 from math import floor
-from time import monotonic
+from time import monotonic, time_ns
 
-from provisioner import comparison, db, store, sync_store
+from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Drop, KamailioNode, Uptime
-from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
@@ -46,7 +45,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
-        self._trusted = False
+        self._ready = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -62,7 +61,7 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
-            self._vouch()
+            self._declare_ready()
             self._refresh()
 
     def leave(self) -> None:
@@ -77,7 +76,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
-            self._trusted = False
+            self._ready = False
             self._seen("catching_up", uptime)
             self._kamailio.is_stale(MEMORY)
             self._fresh_from = monotonic() + SECOND_LOOK
@@ -129,20 +128,21 @@ class NodeSync:
         if draining != refuses:
             self._kamailio.drain(draining=draining)
 
-    def _vouch(self) -> None:
-        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
-        no longer than a few looks.
+    def _declare_ready(self) -> None:
+        """Vouch for the node to load balancers, once it has done all that it had to when it came;
+        it takes a word for no longer than a few looks.
         """
-        if not self._trusted:
+        if not self._ready:
             node = sync_store.node(self._connection, self.node.name)
-            self._trusted = node is not None and node.pending == 0
-        if self._trusted:
-            self._kamailio.vouch()
+            self._ready = node is not None and node.converged
+        if self._ready:
+            self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
+        began = time_ns()
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
@@ -159,19 +159,7 @@ class NodeSync:
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
-        self._tell("kick", confirmed)
-
-    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
-        """Tell the end of each change's way: when this node obeyed, and how long that took."""
-        for one in confirmed:
-            facts = about(
-                node=self.node.name,
-                account_id=one.account_id,
-                generation=one.generation,
-                request_id=one.request_id,
-                ms=None if one.ms is None else round(one.ms, 3),
-            )
-            log.info("%s confirmed", work, extra=facts)
+        confirmations.tell(self.node, "kick", confirmed, began)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -238,7 +226,7 @@ class NodeSync:
 
     def _refused(self, kick: Kick, error: RpcFailed) -> bool:
         """Have work that the node refused tried again later."""
-        self._failing(error)
+        self._failing(error, "kick")
         sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
         return True
 
@@ -262,13 +250,14 @@ class NodeSync:
         generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
+        began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
             confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
-            self._tell("reload", confirmed)
+            confirmations.tell(self.node, "reload", confirmed, began)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
@@ -292,11 +281,11 @@ class NodeSync:
             if not wrong:
                 return True
             retry = self._interval
-            self._failing(wrong[0])
+            self._failing(wrong[0], "reload")
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY
-                self._failing(error)
+                self._failing(error, "reload")
         sync_store.postpone_reload(self._connection, self.node.id, retry)
         return False
 
@@ -309,10 +298,12 @@ class NodeSync:
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
-        comparison.repair(self._connection, plan, {}, None)
+        with tallies.COMPARISON.labels("node").time():
+            plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+            comparison.repair(self._connection, plan, {}, None)
         sync_store.node_compared(self._connection, self.node.id)
 
-    def _failing(self, error: RpcFailed) -> None:
+    def _failing(self, error: RpcFailed, kind: str) -> None:
+        tallies.REFUSED_WORK.labels(self.node.name, kind).inc()
         log.error("%s: %s", self.node.name, error.detail)
         sync_store.node_failing(self._connection, self.node.id, error.detail)

@@ -16,7 +16,7 @@ from tests.api import Api
 from tests.integration.conftest import NUMBER, Client, application
 from tests.integration.serving import served
 from tests.metrics import Samples, exposition, samples, value
-from tests.system import eventually
+from tests.system import System, eventually
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
@@ -163,8 +163,9 @@ def test_the_processes_of_the_api_are_counted_together(stack: Stack) -> None:
 
 
 @pytest.mark.native
-def test_names_follow_prometheus_conventions(stack: Stack) -> None:
-    text = exposition(stack.api_url)
+@pytest.mark.parametrize("process", ["api", "worker"])
+def test_names_follow_prometheus_conventions(stack: Stack, process: str) -> None:
+    text = exposition(stack.api_url if process == "api" else stack.worker_url)
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
@@ -192,3 +193,22 @@ def test_processes_that_were_killed_leave_nothing_behind(
         assert list(kept.glob("provisioner-metrics-*"))
         server.process.kill()
         eventually(lambda: not list(kept.iterdir()))
+
+
+@pytest.mark.native
+def test_a_worker_tells_how_long_a_node_takes_to_obey(stack: Stack, system: System) -> None:
+    of = {"node": "node1", "kind": "kick"}
+    series = "provisioner_worker_convergence_seconds"
+
+    def read_worker() -> Samples:
+        return samples(exposition(stack.worker_url))
+
+    line = system.new_line()
+    before = read_worker()
+    line.disable()
+    once_more = value(before, f"{series}_count", **of) + 1
+    eventually(lambda: value(read_worker(), f"{series}_count", **of) == once_more)
+    after = read_worker()
+    took = value(after, f"{series}_sum", **of) - value(before, f"{series}_sum", **of)
+    assert 0 < took < 10
+    assert value(after, "provisioner_worker_node_held", node="node1") == 1
