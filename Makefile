@@ -24,14 +24,14 @@ INSTALL := provisioner/stack/install.sh
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal \
 	--python-version 3.11 pyproject.toml --extra build
-AUDITED ?= requirements.lock requirements-dev.lock
+AUDITED ?= requirements.lock requirements-traces.lock requirements-dev.lock
 # Apart from a system that `docker compose up` has started.
 # All clients of the tests are behind few addresses.
 COMPOSE := KAMAILIO_REQUESTS_PER_SECOND=100000 KAMAILIO_ADDRESS_GUESSES=100000 \
 	docker compose --project-name provisioner-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test clean
+.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test upgrade-test clean
 
 help: ## Show this list
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -75,7 +75,8 @@ screenshots: ## Take the pictures of the console that docs/ shows
 lock: ## Resolve the dependencies anew into the lock files
 	@$(INSTALL) lint
 	@$(COMPILE) --upgrade --output-file requirements.lock
-	@$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock
+	@$(COMPILE) --upgrade --extra traces --output-file requirements-traces.lock
+	@$(COMPILE) --upgrade --extra traces --extra dev --output-file requirements-dev.lock
 
 audit: ## Ask PyPI for known vulnerabilities of what is locked
 	@$(INSTALL) lint
@@ -90,6 +91,9 @@ sbom: ## Write what the service is made of: dist/sbom.cdx.json (CycloneDX)
 compose-test: ## Run the SIP tests in containers
 	$(COMPOSE) up --wait --build
 	$(COMPOSE) run --rm tests; status=$$?; $(COMPOSE) down --volumes; exit $$status
+
+upgrade-test: ## Upgrade a cluster from Kamailio 5.6 to 6.0 under load, in containers
+	@.ci/rolling-upgrade
 
 clean: ## Remove the Python environment and caches; the data in VAR_DIR stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist

@@ -10,7 +10,7 @@ piece of work is one worker's at a time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -39,13 +39,14 @@ from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
 log = logging.getLogger(__name__)
 
+NODES = "nodes"  # the table whose new rows want a thread
 NODE_WORK = frozenset({"pending_kicks", "pending_reloads"})  # tables
 # Who looks for work in a table; all of them where that is not known. Nodes hear it themselves.
 WORK = {
     "credential_changes": "credentials",
     "webhook_deliveries": "webhooks",
     "imports": "imports",
-    **dict.fromkeys(NODE_WORK, ""),
+    **dict.fromkeys([NODES, *NODE_WORK], ""),
 }
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
 UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
@@ -99,7 +100,7 @@ class Worker:
                     self._start_node(node.name)
                 for notice in connection.notifies(timeout=PULSE):
                     self._wake(WORK.get(notice.payload))
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or notice.payload == NODES:
                         break
 
     def _start(self, name: str, work: Callable[[], None], alarm: Alarm | None = None) -> None:
@@ -141,9 +142,9 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            sync = NodeSync(connection, node, kamailio, self._interval)
             tallies.hold(name)
             try:
-                sync = NodeSync(connection, node, kamailio, self._interval)
                 while not self._stopping.is_set():
                     alarm.clear()
                     sync.step()
@@ -154,6 +155,8 @@ class Worker:
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
                 tallies.let_go(name)
+                with suppress(NodeUnavailable, RpcFailed):
+                    sync.leave()
                 kamailio.close()
 
     def _change_credentials(self) -> None:

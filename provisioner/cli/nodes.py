@@ -92,6 +92,8 @@ def _forget(session: Session) -> Exit:
     with session.transaction() as connection:
         nodes.forget(connection, session.actor, session.options.name)
     session.output.say("The node is forgotten.")
+    if session.options.name in session.settings.nodes:
+        session.output.say("Take it out of KAMAILIO_NODES, or the next worker adds it again.")
     if session.output.as_json:
         session.output.data({"name": session.options.name, "forgotten": True})
     return Exit.DONE

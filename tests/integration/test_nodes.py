@@ -183,8 +183,13 @@ def test_a_node_drains_and_resumes(cli: Run, client: Client, admin: db.Connectio
 @pytest.mark.parametrize("command", [("nodes", "forget"), ("forget-node",)])
 def test_a_node_is_forgotten(cli: Run, client: Client, command: tuple[str, ...]) -> None:
     added(client)
-    assert "forgotten" in cli(*command, "node2").stdout
+    assert cli(*command, "node2").stdout == "The node is forgotten.\n"
     cli(*command, "node2", code=NOT_FOUND)
+
+
+def test_a_node_that_would_come_back_is_told(cli: Run, client: Client) -> None:
+    added(client, name="node1")  # as in the stack's KAMAILIO_NODES
+    assert "out of KAMAILIO_NODES" in cli("nodes", "forget", "node1").stdout
 
 
 # The console.
