@@ -31,7 +31,7 @@ COMPOSE := KAMAILIO_REQUESTS_PER_SECOND=100000 KAMAILIO_ADDRESS_GUESSES=100000 \
 	docker compose --project-name provisioner-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test clean
+.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test upgrade-test clean
 
 help: ## Show this list
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ sbom: ## Write what the service is made of: dist/sbom.cdx.json (CycloneDX)
 compose-test: ## Run the SIP tests in containers
 	$(COMPOSE) up --wait --build
 	$(COMPOSE) run --rm tests; status=$$?; $(COMPOSE) down --volumes; exit $$status
+
+upgrade-test: ## Upgrade a cluster from Kamailio 5.6 to 6.0 under load, in containers
+	@.ci/rolling-upgrade
 
 clean: ## Remove the Python environment and caches; the data in VAR_DIR stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist

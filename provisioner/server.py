@@ -1,12 +1,17 @@
 """Serves the application with gunicorn."""
 
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from prometheus_client import multiprocess, values
 
 from provisioner.api.context import Services
 from provisioner.app import create_app
@@ -31,6 +36,30 @@ def _close_database(_: object, worker: Any) -> None:
     services = worker.wsgi.extensions["provisioner"]
     assert isinstance(services, Services)  # noqa: S101 - create_app put it there
     services.database.close()
+
+
+class _Measured:
+    """The directory in which all processes of this server count; new at each start.
+
+    The processes that have ended stay counted, but hold nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="provisioner-metrics-"))
+        self._server = os.getpid()
+
+    def use(self) -> None:
+        """Have whatever this process counts from now on kept there."""
+        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # it has no annotations
+
+    def ended(self, _: object, worker: Any) -> None:
+        """Forget what a process that has ended held."""
+        multiprocess.mark_process_dead(worker.pid, str(self.path))  # type: ignore[no-untyped-call] # nor this
+
+    def leave(self, server: object = None) -> None:
+        """Remove it when the server ends, or, by a process of it, after the server was killed."""
+        if server is not None or os.getppid() != self._server:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _masked(path: str) -> str:
@@ -84,6 +113,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._measured = _Measured()
         super().__init__()
 
     def load_config(self) -> None:
@@ -100,12 +130,21 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,
-            "worker_exit": _close_database,
+            "worker_exit": self._worker_exit,
+            "child_exit": self._measured.ended,
+            "on_exit": self._measured.leave,
+            # where prometheus_client looks for it
+            "raw_env": [f"PROMETHEUS_MULTIPROC_DIR={self._measured.path}"],
             "graceful_timeout": GRACEFUL_TIMEOUT,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
-        application: Flask = create_app(self._settings)
+        self._measured.use()
+        application: Flask = create_app(self._settings, self._measured.path)
         return application
+
+    def _worker_exit(self, server: object, worker: Any) -> None:
+        _close_database(server, worker)
+        self._measured.leave()

@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner import login_store, logins, passwords, store, tenancy_store
@@ -13,10 +15,13 @@ from provisioner.cli.parsing import Commands
 from provisioner.cli.session import Session
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
+from provisioner.exposition import Listener
 from provisioner.lines import formatter
 from provisioner.migrate import migrate
 from provisioner.sealing import Sealer
 from provisioner.server import serve
+from provisioner.settings import Settings
+from provisioner.tallies import WORKER
 from provisioner.users import NewToken, create_token, create_user
 from provisioner.worker import Worker
 
@@ -59,11 +64,24 @@ def _work(session: Session) -> Exit:
     worker = Worker(session.settings)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    while thread.is_alive():
-        if signal.sigtimedwait(signals, 1.0):
-            worker.stop()
-            thread.join()
+    with _listening(session.settings):
+        while thread.is_alive():
+            if signal.sigtimedwait(signals, 1.0):
+                worker.stop()
+                thread.join()
     return Exit.DONE
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[None]:
+    """Show what the worker counts, where there is a port for it."""
+    port, token = settings.worker_http_port, settings.metrics_token
+    listener = Listener(settings.http_address, port, WORKER, token) if port else None
+    try:
+        yield
+    finally:
+        if listener is not None:
+            listener.close()
 
 
 def _migrate(session: Session) -> Exit:

@@ -1,8 +1,12 @@
 -- What the worker reads and writes: nodes, pending work, differences, repairs.
 
 -- name: nodes
--- A node that no worker has looked at lately is shown as unwatched.
-SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error,
+-- A node that no worker has looked at lately is shown as unwatched. One that drains is drained once
+-- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
+-- for each of two queries).
+SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
+       coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0
+                AND refuses_since < now() - interval '5 s', false) AS drained,
        CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
             ELSE state
        END AS state,
@@ -20,6 +24,14 @@ INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
 ON CONFLICT (name) DO UPDATE SET rpc_url = excluded.rpc_url, incarnation = NULL
  WHERE nodes.rpc_url <> excluded.rpc_url;
 
+-- name: node_insert
+INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
+ON CONFLICT DO NOTHING;
+
+-- name: node_drain
+UPDATE provisioner.nodes SET draining = %(draining)s
+ WHERE name = %(name)s AND draining <> %(draining)s;
+
 -- name: node_delete
 DELETE FROM provisioner.nodes WHERE name = %(name)s;
 
@@ -29,8 +41,10 @@ SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) 
 
 -- name: node_seen
 UPDATE provisioner.nodes
-   SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now()
- WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s;
+   SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
+       refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
+ WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
+RETURNING draining;
 
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
@@ -45,7 +59,9 @@ SELECT kamailio.forget_node(%(incarnation)s);
 UPDATE provisioner.nodes SET incarnation = %(incarnation)s WHERE id = %(node_id)s;
 
 -- name: node_away
-UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %(node_id)s;
+UPDATE provisioner.nodes
+   SET state = 'away', last_error = %(error)s, dialogs = NULL, refuses_since = NULL
+ WHERE id = %(node_id)s;
 
 -- name: node_failing
 UPDATE provisioner.nodes SET last_error = %(error)s WHERE id = %(node_id)s;

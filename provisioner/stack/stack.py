@@ -130,6 +130,11 @@ class Stack:
         return [self._node(number) for number in self._numbers]
 
     @property
+    def worker_url(self) -> str:
+        """The worker's own address, for /livez and /metrics."""
+        return f"http://127.0.0.1:{self._ports['WORKER_HTTP_PORT']}"
+
+    @property
     def rpc_url(self) -> str:
         """Where Kamailio takes JSON-RPC."""
         return self._node(1).rpc_url
@@ -309,6 +314,7 @@ class Stack:
             sip_address=self.sip_address,
             http_port=self.http_port,
             database_port=self._ports["DATABASE_PORT"],
+            worker_port=self._ports["WORKER_HTTP_PORT"],
             nodes=self.nodes,
             media_port=None if self.media is None else self._ports["MEDIA_PORT"],
             media_mode=self._media_mode,
@@ -418,5 +424,6 @@ class Stack:
 
 
 def _port_book(http_port: int | None) -> PortBook:
-    endpoints = {"HTTP_PORT": tcp("127.0.0.1"), "DATABASE_PORT": tcp("127.0.0.1")}
+    names = ("HTTP_PORT", "DATABASE_PORT", "WORKER_HTTP_PORT")
+    endpoints = dict.fromkeys(names, tcp("127.0.0.1"))
     return PortBook(endpoints, {"HTTP_PORT": http_port})

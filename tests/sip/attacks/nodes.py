@@ -28,6 +28,7 @@ class Node:
     system: System
     kamailio: KamailioNode
     rpc_url: str
+    process: Process
     tls_port: int | None = None
     ws_port: int | None = None
 
@@ -101,7 +102,7 @@ def another_node(
         rpc = KamailioNode(rpc_url, stack.rpc_token)
         seen = seen_through(system, Registrar(stack.sip_address, sip_port))
         with closing(rpc):
-            yield Node(seen, rpc, rpc_url, tls_port, ws_port)
+            yield Node(seen, rpc, rpc_url, process, tls_port, ws_port)
     finally:
         process.stop()
 
