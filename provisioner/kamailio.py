@@ -34,8 +34,8 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
-    is False where another node has told of it.
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from, and
+    `registered_at` when it was saved last; `local` is False where another node has told of it.
     """
 
     ruid: str
@@ -44,6 +44,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    registered_at: datetime
     local: bool = True
 
     @property
@@ -65,6 +66,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            registered_at=datetime.fromtimestamp(contact["Last-Modified"], UTC),
             local=contact.get("Socket") != NOT_SET,
         )
 
@@ -101,12 +103,14 @@ class Drop:
     """A username all of whose bindings are to go, and their AOR.
 
     `fence` is the generation of the change that wants it: REGISTERs that were authenticated before
-    it, and are saved afterwards, undo themselves. None: they have done so.
+    it, and are saved afterwards, undo themselves. None: they have done so. `bindings` is False
+    where some may stay, which is seen to one by one.
     """
 
     username: str
     aor: str
     fence: int | None
+    bindings: bool = True
 
     def commands(self) -> list[Command]:
         """Return what a node has to be told, in this order.
@@ -116,7 +120,7 @@ class Drop:
         fence: list[Command] = []
         if self.fence is not None:
             fence = [("htable.seti", "fence", self.username, 1 + self.fence % (2**31 - 2))]
-        return [*fence, ("ul.rm", TABLE, self.aor)]
+        return [*fence, ("ul.rm", TABLE, self.aor)] if self.bindings else fence
 
 
 class KamailioNode:

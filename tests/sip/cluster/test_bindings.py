@@ -97,9 +97,7 @@ def test_nothing_is_lost_when_both_nodes_are_killed(
     for node in healthy.nodes:
         node.restart()
     eventually(healthy.whole)
-    for node in healthy.nodes:
-        for line in lines:
-            eventually(lambda node=node, line=line: node.knows(line))
+    eventually(lambda: all(node.knows(line) for node in healthy.nodes for line in lines))
     ring(phones[0], phones[1], lines[1])
     ring(phones[1], phones[0], lines[0])
     rows = {row["username"]: row for row in stored(records, *lines)}
@@ -179,6 +177,8 @@ def test_a_node_that_was_away_ends_no_binding_that_is_newer_than_its_work(
     shown = line.api.post(f"{line.path}/credentials").expect(200)["credentials"]
     eventually(lambda: line.read()["convergence"]["pending_nodes"] == ["node2"])
     assert not healthy.a.knows(line)
+    changed = int(time.time())
+    eventually(lambda: time.time() >= changed + 1)  # the nodes tell whole seconds
     fresh = Credentials(shown["username"], shown["password"], shown["realm"])
     eventually(lambda: device.register(fresh).status == 200)
     healthy.b.restart()
