@@ -84,7 +84,7 @@ SELECT kick.username, kick.generation, kick.drop_all,
        coalesce(desired.source_group > 0, false) AS cloudfire,
        coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own,
        coalesce(kick.asked_at, now()) AS asked_at,
-       coalesce(kick.asked_at < clock_timestamp() - interval '2 s', false) AS late
+       coalesce(kick.asked_at < clock_timestamp() - interval '0.5 s', false) AS late
   FROM provisioner.pending_kicks AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
  WHERE kick.node_id = %(node_id)s
