@@ -24,7 +24,7 @@ INSTALL := provisioner/stack/install.sh
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal \
 	--python-version 3.11 pyproject.toml --extra build
-AUDITED ?= requirements.lock requirements-dev.lock
+AUDITED ?= requirements.lock requirements-traces.lock requirements-dev.lock
 # Apart from a system that `docker compose up` has started.
 # All clients of the tests are behind few addresses.
 COMPOSE := KAMAILIO_REQUESTS_PER_SECOND=100000 KAMAILIO_ADDRESS_GUESSES=100000 \
@@ -75,7 +75,8 @@ screenshots: ## Take the pictures of the console that docs/ shows
 lock: ## Resolve the dependencies anew into the lock files
 	@$(INSTALL) lint
 	@$(COMPILE) --upgrade --output-file requirements.lock
-	@$(COMPILE) --upgrade --extra dev --output-file requirements-dev.lock
+	@$(COMPILE) --upgrade --extra traces --output-file requirements-traces.lock
+	@$(COMPILE) --upgrade --extra traces --extra dev --output-file requirements-dev.lock
 
 audit: ## Ask PyPI for known vulnerabilities of what is locked
 	@$(INSTALL) lint

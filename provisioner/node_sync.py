@@ -6,13 +6,13 @@ a row is marked only after the node confirmed, and only if no newer change has r
 
 import logging
 from collections.abc import Sequence
-from time import monotonic
+from math import floor
+from time import monotonic, time_ns
 
-from provisioner import comparison, db, store, sync_store, tallies
+from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
-from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
+MEMORY = "cache"  # what a node remembers of credentials, as it calls it where it may be stale
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
@@ -48,6 +49,7 @@ class NodeSync:
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
+        self._fresh_from: float | None = None
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -60,6 +62,11 @@ class NodeSync:
         if looked:
             self._seen("up", uptime)
             self._declare_ready()
+            self._refresh()
+
+    def leave(self) -> None:
+        """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._kamailio.is_stale(MEMORY)
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -71,10 +78,30 @@ class NodeSync:
             self._compare_at = monotonic()
             self._ready = False
             self._seen("catching_up", uptime)
+            self._kamailio.is_stale(MEMORY)
+            self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
         self._uptime = uptime
         return uptime
+
+    def _refresh(self) -> None:
+        """Let the node use what it remembers, as far as it has been told of all changes.
+
+        The node's clock is read first: what was committed by then and is not done yet is counted by
+        the query. So a word that arrives late promises no more than one that arrives at once. What
+        the node has remembered before this session had it is forgotten: while it was not ours, or
+        was not known, changes may have left no work for it.
+        """
+        if self._fresh_from is not None:
+            if monotonic() < self._fresh_from:
+                return
+            self._kamailio.forget_all()
+            self._fresh_from = None
+        now = self._kamailio.clock()
+        behind = sync_store.seconds_behind(self._connection, self.node.id)
+        if now is not None and behind is not None:
+            self._kamailio.is_fresh(MEMORY, floor(now - behind))
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -115,10 +142,11 @@ class NodeSync:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
+        began = time_ns()
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
-        dropped = [kick.username for kick in done if kick.drops_all and not kick.drops_older]
+        dropped = [kick.username for kick in done if kick.drops_everything]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
         first = [kick for kick in done if not kick.confirmed]
@@ -131,21 +159,7 @@ class NodeSync:
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
-        self._tell("kick", confirmed)
-
-    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
-        """Tell the end of each change's way: when this node obeyed, and how long that took."""
-        for one in confirmed:
-            if one.ms is not None:
-                tallies.CONVERGENCE.labels(self.node.name, work).observe(max(0.0, one.ms / 1000))
-            facts = about(
-                node=self.node.name,
-                account_id=one.account_id,
-                generation=one.generation,
-                request_id=one.request_id,
-                ms=None if one.ms is None else round(one.ms, 3),
-            )
-            log.info("%s confirmed", work, extra=facts)
+        confirmations.tell(self.node, "kick", confirmed, began)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -164,28 +178,31 @@ class NodeSync:
         """Drop what is not allowed of each username's bindings; return those about whom the node
         did as it was told.
 
-        The fence comes before the bindings: a REGISTER that was authenticated before the change and
-        is saved after they are dropped sees that it moved, and undoes itself.
+        The fences come before the bindings: a REGISTER that was let in by the former row and is
+        saved after they are dropped sees that it moved, and undoes itself. The node also forgets
+        that row.
         """
-        everything = [kick for kick in kicks if kick.drops_all]
         failures = self._kamailio.drop_all(
             [
                 Drop(
                     kick.username,
-                    aor_of(kick.username, self._realm),
+                    aor_of(kick.username, self._realm) if kick.drops_everything else None,
                     None if kick.confirmed else kick.generation,
-                    bindings=not kick.drops_older,
                 )
-                for kick in everything
+                for kick in kicks
             ]
         )
         refused = {
             kick.username
-            for kick, error in zip(everything, failures, strict=True)
+            for kick, error in zip(kicks, failures, strict=True)
             if error and self._refused(kick, error)
         }
-        refused |= {kick.username for kick in everything if not self._drop_older(kick)}
-        restricted = [kick for kick in kicks if not kick.drops_all and kick.sources.restricted]
+        refused |= {kick.username for kick in kicks if not self._drop_older(kick)}
+        restricted = [
+            kick
+            for kick in kicks
+            if not kick.drops_all and kick.sources.restricted and kick.username not in refused
+        ]
         if restricted:
             cloudfire = sync_store.cloudfire_cidrs(self._connection)
             refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}
@@ -250,13 +267,14 @@ class NodeSync:
         generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
+        began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
             confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
-            self._tell("reload", confirmed)
+            confirmations.tell(self.node, "reload", confirmed, began)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 

@@ -10,7 +10,7 @@ piece of work is one worker's at a time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -142,9 +142,9 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            sync = NodeSync(connection, node, kamailio, self._interval)
             tallies.hold(name)
             try:
-                sync = NodeSync(connection, node, kamailio, self._interval)
                 while not self._stopping.is_set():
                     alarm.clear()
                     sync.step()
@@ -155,6 +155,8 @@ class Worker:
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
                 tallies.let_go(name)
+                with suppress(NodeUnavailable, RpcFailed):
+                    sync.leave()
                 kamailio.close()
 
     def _change_credentials(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioner import login_store, logins, passwords, store, tenancy_store
+from provisioner import login_store, logins, passwords, store, tenancy_store, tracing
 from provisioner.access import Role
 from provisioner.cli.exits import Exit
 from provisioner.cli.parsing import Commands
@@ -50,7 +50,10 @@ def _log(session: Session) -> None:
 
 def _serve(session: Session) -> Exit:
     _log(session)
-    Sealer(session.settings.secrets_keys)  # or else one sentence here, not one of each process
+    # Or else one sentence here, not one of each process.
+    Sealer(session.settings.secrets_keys)
+    if session.settings.traces_endpoint:
+        tracing.check()
     serve(session.settings)
     return Exit.DONE
 
@@ -61,6 +64,8 @@ def _work(session: Session) -> Exit:
     Sealer(session.settings.secrets_keys)
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    if session.settings.traces_endpoint:
+        tracing.start("provisioner-worker")
     worker = Worker(session.settings)
     thread = threading.Thread(target=worker.run)
     thread.start()
@@ -69,6 +74,7 @@ def _work(session: Session) -> Exit:
             if signal.sigtimedwait(signals, 1.0):
                 worker.stop()
                 thread.join()
+    tracing.stop()
     return Exit.DONE
 
 

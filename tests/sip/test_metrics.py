@@ -1,6 +1,7 @@
 """What Kamailio's /metrics tells of phones, calls and strangers; and that it names nobody."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.native
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
 REFUSED = "kamailio_requests_refused_total"
+STRANGER = "127.0.20.99"
 Look = Callable[[], Samples]
 
 
@@ -37,7 +39,9 @@ def strict(
     environ = {"METRICS_TOKEN": TOKEN, **limits}
     folder = tmp_path_factory.mktemp("strict")
     with another_node(stack, system, folder, environ=environ) as node:
-        yield node
+        # where no device has registered: one that has gets through a ban
+        stranger = replace(node.system.internet, client=STRANGER)
+        yield replace(node, system=replace(node.system, internet=stranger))
 
 
 def register(system: System, credentials: Credentials, as_user: str | None = None) -> int:

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
-    ["origin"],
+    ["origin", "tracing", "opentelemetry_spans"],
     ["lines", "meters", "tallies", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
@@ -20,7 +20,10 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"],
+    [
+        *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
+        "confirmations",
+    ],
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
