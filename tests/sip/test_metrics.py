@@ -67,6 +67,16 @@ def test_a_registration_shows(system: System, look: Look) -> None:
     assert more(look, before, "kamailio_usrloc_location_contacts") == 0
 
 
+def test_a_node_tells_whether_it_is_to_be_sent_anything(
+    stack: Stack, look: Look, strict: Node
+) -> None:
+    eventually(lambda: value(look(), "kamailio_node_trusted") == 1)
+    assert value(look(), "kamailio_node_draining") == 0
+    # Of the other one no worker knows.
+    alone = samples(exposition(strict.rpc_url.removesuffix("/rpc"), TOKEN))
+    assert value(alone, "kamailio_node_trusted") == 0
+
+
 def test_each_refusal_has_its_reason(system: System, look: Look) -> None:
     other = system.new_line()
     elsewhere = system.new_line(allowed_networks=["192.0.2.0/24"])
