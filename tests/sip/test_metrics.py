@@ -19,6 +19,7 @@ from tests.system import Line, System, eventually
 pytestmark = pytest.mark.native
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
+REMEMBERED = "kamailio_script_credentials_remembered"
 REFUSED = "kamailio_requests_refused_total"
 STRANGER = "127.0.20.99"
 Look = Callable[[], Samples]
@@ -60,8 +61,13 @@ def more(look: Look, before: Samples, name: str, **labels: str) -> float:
 
 def test_a_registration_shows(system: System, look: Look) -> None:
     line, before = system.new_line(), look()
+    eventually(lambda: value(look(), "kamailio_cache_trusted") == 1)
     assert register(system, line.credentials) == 200
     assert more(look, before, "kamailio_registrar_accepted_regs") == 1
+    queried = more(look, before, "kamailio_script_credentials_queried")
+    assert (queried, more(look, before, REMEMBERED)) == (1, 0)
+    assert register(system, line.credentials) == 200
+    assert more(look, before, REMEMBERED) == 1
     assert value(look(), "kamailio_usrloc_registered_users") > 0
     line.disable()
     assert more(look, before, "kamailio_usrloc_location_contacts") == 0
