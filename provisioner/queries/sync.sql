@@ -40,11 +40,16 @@ DELETE FROM provisioner.nodes WHERE name = %(name)s;
 SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) AS locked;
 
 -- name: node_seen
+-- Also tells for how long it has not confirmed all that it was asked for (s); NULL: it has.
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
        refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
  WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
-RETURNING draining;
+RETURNING draining, extract(epoch FROM now() - least(
+           (SELECT min(pending_since) FROM provisioner.pending_kicks
+             WHERE node_id = nodes.id AND confirmed_at IS NULL),
+           (SELECT pending_since FROM provisioner.pending_reloads WHERE node_id = nodes.id)
+       ))::float AS behind;
 
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
