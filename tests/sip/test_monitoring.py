@@ -116,8 +116,8 @@ def test_every_alert_looks_at_what_there_is(prometheus: Prometheus, selector: st
 
 
 def test_of_what_works_nobody_is_alerted(prometheus: Prometheus) -> None:
-    """Prometheus itself has taken the rules, and evaluates them; other tests may have left conflicts,
-    guesses and the like.
+    """Prometheus itself has taken the rules, and evaluates them. Other tests may have left
+    conflicts, guesses and the like.
     """
     names = set(re.findall(r"alert: (\w+)", RULES))
 
