@@ -180,6 +180,18 @@ class Database:
             yield connection
 
     @contextmanager
+    def exchange(self) -> Iterator[Connection]:
+        """Give a transaction whose statements are sent `together`, as is its end. Not for COPY, nor
+        for cursors that the server keeps.
+
+        Raises:
+            DatabaseUnavailable, ProvisionerError: as `transaction` does.
+        """
+        with self.transaction() as connection, together(connection):
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
     def _connection(self) -> Iterator[Connection]:
         """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
         try:

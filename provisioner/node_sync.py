@@ -16,7 +16,7 @@ from provisioner.kamailio import Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ BATCH = 500  # pending rows of one step
 MEMORY = "cache"  # what a node remembers of credentials, as it calls it where it may be stale
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
+BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
 
 
@@ -60,8 +61,7 @@ class NodeSync:
         if monotonic() >= self._compare_at:
             self._compare()
         if looked:
-            self._seen("up", uptime)
-            self._declare_ready()
+            self._declare_ready(self._seen("up", uptime).behind)
             self._refresh()
 
     def leave(self) -> None:
@@ -109,13 +109,13 @@ class NodeSync:
         comparison_due = max(0.0, self._compare_at - monotonic())
         return min(longest, comparison_due, longest if work is None else work)
 
-    def _seen(self, state: str, uptime: Uptime) -> None:
+    def _seen(self, state: str, uptime: Uptime) -> Wanted:
         """Record what the node answered, and have it drain, or take calls again, as is wanted.
 
         Its calls are counted after it was asked whether it refuses new ones.
         """
         refuses = self._kamailio.is_draining()
-        draining = sync_store.node_seen(
+        wanted = sync_store.node_seen(
             self._connection,
             self.node,
             state,
@@ -123,19 +123,18 @@ class NodeSync:
             refuses=refuses,
             dialogs=self._kamailio.dialogs_count(),
         )
-        if draining is None:
+        if wanted is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
-        if draining != refuses:
-            self._kamailio.drain(draining=draining)
+        if wanted.draining != refuses:
+            self._kamailio.drain(draining=wanted.draining)
+        return wanted
 
-    def _declare_ready(self) -> None:
-        """Vouch for the node to load balancers, once it has done all that it had to when it came;
-        it takes a word for no longer than a few looks.
+    def _declare_ready(self, behind: float | None) -> None:
+        """Vouch for the node to load balancers, for a few looks, once it has done all that it had
+        to when it came, and while it is not far behind.
         """
-        if not self._ready:
-            node = sync_store.node(self._connection, self.node.name)
-            self._ready = node is not None and node.converged
-        if self._ready:
+        self._ready = self._ready or behind is None
+        if self._ready and (behind or 0.0) < BEHIND_MAX:
             self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:

@@ -208,19 +208,20 @@ class Stack:
             raise
 
     def _write_environment(self) -> None:
-        """Leave what a `provisioner` command needs, for a shell: `. var/environment`."""
+        """Leave what a `provisioner` command needs, for a shell: `. var/environment`. What a backup
+        needs is apart from it: the connection string of the database's owner.
+        """
         lines = [
             f"export {name}={shlex.quote(value)}\n"
             for name, value in self._environment.own().items()
         ]
-        path = self.directory.environment
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text("".join(lines), encoding="utf-8")
+        _leave(self.directory.environment, "".join(lines))
+        _leave(self.directory.database_owner, f"{self.database_admin_url}\n")
 
     def stop(self) -> None:
         """Stop everything, in reverse order; the data stay. Harmless if nothing runs."""
-        self.directory.environment.unlink(missing_ok=True)
+        for path in (self.directory.environment, self.directory.database_owner):
+            path.unlink(missing_ok=True)
         for process in reversed(self.processes):
             process.stop()
         self.directory.release()
@@ -421,6 +422,13 @@ class Stack:
             self._environment.kamailio(node),
             keep=[self._lock],
         )
+
+
+def _leave(path: Path, text: str) -> None:
+    """Write a file that only we read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
 
 
 def _port_book(http_port: int | None) -> PortBook:

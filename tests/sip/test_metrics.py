@@ -1,6 +1,7 @@
 """What Kamailio's /metrics tells of phones, calls and strangers; and that it names nobody."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.native
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
 REFUSED = "kamailio_requests_refused_total"
+STRANGER = "127.0.20.99"
 Look = Callable[[], Samples]
 
 
@@ -37,7 +39,9 @@ def strict(
     environ = {"METRICS_TOKEN": TOKEN, **limits}
     folder = tmp_path_factory.mktemp("strict")
     with another_node(stack, system, folder, environ=environ) as node:
-        yield node
+        # where no device has registered: one that has gets through a ban
+        stranger = replace(node.system.internet, client=STRANGER)
+        yield replace(node, system=replace(node.system, internet=stranger))
 
 
 def register(system: System, credentials: Credentials, as_user: str | None = None) -> int:
@@ -61,6 +65,16 @@ def test_a_registration_shows(system: System, look: Look) -> None:
     assert value(look(), "kamailio_usrloc_registered_users") > 0
     line.disable()
     assert more(look, before, "kamailio_usrloc_location_contacts") == 0
+
+
+def test_a_node_tells_whether_it_is_to_be_sent_anything(
+    stack: Stack, look: Look, strict: Node
+) -> None:
+    eventually(lambda: value(look(), "kamailio_node_trusted") == 1)
+    assert value(look(), "kamailio_node_draining") == 0
+    # Of the other one no worker knows.
+    alone = samples(exposition(strict.rpc_url.removesuffix("/rpc"), TOKEN))
+    assert value(alone, "kamailio_node_trusted") == 0
 
 
 def test_each_refusal_has_its_reason(system: System, look: Look) -> None:

@@ -24,7 +24,7 @@ LAYERS = [
         *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
         "confirmations",
     ],
-    ["listings", "loops", "costing"],
+    ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
     ["logins"],
     ["numbers", "networks", "nodes", "trunks", "call_policies"],
