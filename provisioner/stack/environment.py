@@ -14,6 +14,7 @@ class Environment:
     """The stack's addresses and passwords, in the variables of its processes.
 
     `base` is what the user gave; it may set anything but what the stack itself decides.
+    `replica_port` is that of the database's replica, None: there is none.
     `media_port` is rtpengine's, None: there is none; `media_mode` says which calls it is for.
     """
 
@@ -28,6 +29,7 @@ class Environment:
     ws_port: int | None = None
     media_port: int | None = None
     media_mode: str = "auto"
+    replica_port: int | None = None
 
     @property
     def rpc_url(self) -> str:
@@ -37,10 +39,15 @@ class Environment:
     @property
     def database_url(self) -> str:
         """The service's connection string."""
-        return self._database("postgresql", "provisioner", self.passwords.provisioner_db)
+        return self._service_database(self.database_port)
 
-    def _database(self, scheme: str, role: str, password: str) -> str:
-        return f"{scheme}://{role}:{password}@127.0.0.1:{self.database_port}/provisioner"
+    def _service_database(self, port: int) -> str:
+        return (
+            f"postgresql://provisioner:{self.passwords.provisioner_db}@127.0.0.1:{port}/provisioner"
+        )
+
+    def _kamailio_database(self, port: int) -> str:
+        return f"postgres://kamailio:{self.passwords.kamailio_db}@127.0.0.1:{port}/provisioner"
 
     def _base(self) -> dict[str, str]:
         """Return the user's variables without those that would point libpq elsewhere."""
@@ -63,7 +70,13 @@ class Environment:
             "KAMAILIO_NODES": f"{NODE}={self.rpc_url}",
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
             "SECRETS_KEY": self.passwords.secrets_key,
+            **self._replicas(),
         }
+
+    def _replicas(self) -> dict[str, str]:
+        if self.replica_port is None:
+            return {}
+        return {"KAMAILIO_REPLICAS": f"{NODE}={self._service_database(self.replica_port)}"}
 
     def migration(self, admin_url: str) -> dict[str, str]:
         """Return the variables of `provisioner migrate`."""
@@ -80,12 +93,18 @@ class Environment:
             **self._base(),
             **{name: str(port) for name, port in ports.items() if port is not None},
             **self._media(),
-            "KAMAILIO_DB_URL": self._database("postgres", "kamailio", self.passwords.kamailio_db),
+            **self._replica(),
+            "KAMAILIO_DB_URL": self._kamailio_database(self.database_port),
             "KAMAILIO_NODE": NODE,
             "KAMAILIO_NONCE_SECRET": self.passwords.nonce_secret,
             "KAMAILIO_RPC_PORT": str(self.rpc_port),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
         }
+
+    def _replica(self) -> dict[str, str]:
+        if self.replica_port is None:
+            return {}
+        return {"KAMAILIO_REPLICA_URL": self._kamailio_database(self.replica_port)}
 
     def _media(self) -> dict[str, str]:
         if self.media_port is None:

@@ -186,12 +186,13 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_just_works(tmp_
 
 def test_what_dies_is_started_again(tmp_path: Path) -> None:
     commands = {
-        "postgres": "postgres",
+        "postgres": r"postgres -D \S+/postgres",
+        "replica": r"postgres -D \S+/replica",
         "kamailio": "kamailio",
         "provisioner": "provisioner serve",
         "worker": "provisioner worker",
     }
-    with Terminal(tmp_path / "var") as run:
+    with Terminal(tmp_path / "var", REPLICA="yes") as run:
         run.wait_until_up()
         for name, command in commands.items():
             kill_hard(pid_of(run, command))

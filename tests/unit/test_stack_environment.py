@@ -72,3 +72,14 @@ def test_kamailio_is_told_of_a_media_proxy_only_where_there_is_one(
     variables = replace(environment, media_port=12223, media_mode="always").kamailio()
     assert variables["KAMAILIO_MEDIA_SOCKET"] == "udp:127.0.0.1:12223"
     assert variables["KAMAILIO_MEDIA_PROXY"] == "always"
+
+
+def test_both_are_told_of_a_replica_only_where_there_is_one(environment: Environment) -> None:
+    assert "KAMAILIO_REPLICAS" not in environment.service()
+    assert "KAMAILIO_REPLICA_URL" not in environment.kamailio()
+    replicated = replace(environment, replica_port=15433)
+    url = "127.0.0.1:15433/provisioner"
+    assert (
+        replicated.service()["KAMAILIO_REPLICAS"] == f"node1=postgresql://provisioner:service@{url}"
+    )
+    assert replicated.kamailio()["KAMAILIO_REPLICA_URL"] == f"postgres://kamailio:registrar@{url}"
