@@ -7,6 +7,7 @@
 #   SIP_TLS_PORT SIP over TLS (5061), with KAMAILIO_TLS_CERTIFICATE and KAMAILIO_TLS_PRIVATE_KEY
 #   SIP_WS_PORT  SIP over WebSocket (8443), with KAMAILIO_WS_ORIGINS
 #   SIP_ADDRESS  the address for SIP and voice (127.0.0.1)
+#   NODES        how many Kamailios, the SIP ports of each 10 above the one before (1)
 #   MEDIA_PROXY  which calls go through rtpengine: auto, always, off (auto)
 #   MEDIA_PORTS  its UDP ports (30000-30999)
 #   REPLICA      yes: Kamailio reads credentials from a replica of the database (no)

@@ -75,7 +75,7 @@ route[PLACE] {
 # Patterns in calls.cfg, each found once, and what stands there instead.
 OFF = {
     r"^route\[PLACE\] \{\n.*?^\}\n": PLACE,
-    r"^\tdlg_manage\(\);\n": "",
+    r"^\tif \(!dlg_manage\(\)\) \{\n.*?^\t\}\n": "",
     r'^\tdlg_set_property\("ka-src"\);\n': "",
     r'^\tdlg_set_property\("ka-dst"\);\n': "",
     # The other half of route[IDENTITY]: the caller's device behind its NAT.

@@ -1,13 +1,46 @@
 #!/bin/bash
 # Start Kamailio on the addresses that this container has: JSON-RPC on the one that KAMAILIO_RPC_HOST
 # names and on the loopback; SIP over UDP and TCP on each of the others, and over TLS where there is a
-# certificate; SIP over WebSocket where origins are allowed. The secrets come from the file that
-# SECRETS_FILE names. Further arguments go to Kamailio.
+# certificate; SIP over WebSocket where origins are allowed. Where KAMAILIO_DMQ_ADDRESS (HOST:PORT) is set
+# it shares bindings and bans with the nodes that KAMAILIO_DMQ_PEERS names, and that address is for nothing
+# else. The secrets come from the file that SECRETS_FILE names; those of the database hold for its replica,
+# KAMAILIO_REPLICA (HOST:PORT), too. Further arguments go to Kamailio.
 set -euo pipefail
 
 set -a
 . "$SECRETS_FILE"
 set +a
+
+# postgres://USER:PASSWORD@HOST:PORT/DATABASE
+[ -z "${KAMAILIO_REPLICA-}" ] ||
+    export KAMAILIO_REPLICA_URL="${KAMAILIO_DB_URL%@*}@$KAMAILIO_REPLICA/${KAMAILIO_DB_URL##*/}"
+
+# Kamailio knows other nodes by their numeric addresses.
+in_numbers() {
+    local address
+    address=$(getent ahostsv4 "${1%:*}" | awk 'NR == 1 { print $1 }')
+    [ -n "$address" ] || { echo "no address for ${1%:*}" >&2; return 1; }
+    echo "$address:${1##*:}"
+}
+
+dmq_address=""
+if [ -n "${KAMAILIO_DMQ_ADDRESS-}" ]; then
+    KAMAILIO_DMQ_ADDRESS=$(in_numbers "$KAMAILIO_DMQ_ADDRESS")
+    dmq_address=${KAMAILIO_DMQ_ADDRESS%:*}
+    read -ra named <<< "${KAMAILIO_DMQ_PEERS//,/ }"
+    peers=()
+    for peer in "${named[@]}"; do
+        # One that has no address now is not heard until this node starts again.
+        if peer=$(in_numbers "$peer"); then
+            peers+=("$peer")
+            export "KAMAILIO_DMQ_PEER_${#peers[@]}=$peer"
+        fi
+    done
+    KAMAILIO_DMQ_PEERS=$(IFS=,; echo "${peers[*]-}")
+    export KAMAILIO_DMQ_ADDRESS KAMAILIO_DMQ_PEERS
+else
+    unset KAMAILIO_DMQ_ADDRESS
+fi
 
 unset KAMAILIO_TLS_CONFIG
 if [ -n "${KAMAILIO_TLS_CERTIFICATE-}" ]; then
@@ -29,7 +62,7 @@ outward=$(perl -MIO::Socket::INET -e '
 
 sip_addresses=()
 for address in "$outward" "${addresses[@]}"; do
-    [[ " $rpc_address ${sip_addresses[*]-} " == *" $address "* ]] || sip_addresses+=("$address")
+    [[ " $rpc_address $dmq_address ${sip_addresses[*]-} " == *" $address "* ]] || sip_addresses+=("$address")
 done
 # A container with one network has to do with it.
 [ ${#sip_addresses[@]} -gt 0 ] || sip_addresses=("$rpc_address")
@@ -46,6 +79,8 @@ if [ -n "${KAMAILIO_WS_PORT-}" ]; then
         listeners+=(-l "$([ -n "${KAMAILIO_TLS_CONFIG-}" ] && echo tls || echo tcp):$address:$KAMAILIO_WS_PORT")
     done
 fi
+# After those for phones: the first one is where Kamailio sends from.
+[ -z "$dmq_address" ] || listeners+=(-l "udp:$KAMAILIO_DMQ_ADDRESS")
 for address in "$rpc_address" 127.0.0.1; do
     listeners+=(-l "tcp:$address:$KAMAILIO_RPC_PORT")
 done

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     NETWORKS_READ = "networks.read"
     NETWORKS_MANAGE = "networks.manage"
     NODES_READ = "nodes.read"
+    NODES_MANAGE = "nodes.manage"
     BANS_READ = "bans.read"
     BANS_LIFT = "bans.lift"
     TRUNKS_READ = "trunks.read"
@@ -99,6 +100,7 @@ OPERATORS = frozenset(
         Permission.NUMBERS_MANAGE,
         Permission.NETWORKS_MANAGE,
         Permission.NODES_READ,
+        Permission.NODES_MANAGE,
         Permission.BANS_READ,
         Permission.BANS_LIFT,
         Permission.TRUNKS_READ,

@@ -1,12 +1,17 @@
 """The Flask application: wiring only."""
 
+from pathlib import Path
+
 from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from provisioner.api import metrics
 from provisioner.api.context import Services
 from provisioner.api.resources import register
 from provisioner.console import console
-from provisioner.db import Database
+from provisioner.db import POOL_SIZE, Database
+from provisioner.meters import PoolMeter
 from provisioner.sealing import Sealer
 from provisioner.settings import Settings
 
@@ -21,14 +26,20 @@ HEADERS = {
 }
 
 
-def create_app(settings: Settings) -> Flask:
-    """Make the application for one process."""
+def create_app(settings: Settings, measured: Path | None = None) -> Flask:
+    """Make the application for one process. `measured` is the directory that all processes of the
+    API write to what they count; None: this is the only one.
+    """
+    registry = CollectorRegistry()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
     app.extensions["provisioner"] = Services(
-        settings, Database(settings.database_url), Sealer(settings.secrets_keys)
+        settings,
+        Database(settings.database_url, meter=PoolMeter(registry, POOL_SIZE)),
+        Sealer(settings.secrets_keys),
     )
+    metrics.register(app, registry, measured)
     app.after_request(_uncached)
     app.after_request(_secured)
     register(app, settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from prometheus_client import CollectorRegistry
 from psycopg import errors as pg
 from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
@@ -27,11 +28,13 @@ from provisioner.errors import (
     StillInUse,
     TrunkNameTaken,
 )
+from provisioner.meters import PoolMeter
 
 Connection = psycopg.Connection[DictRow]
 _Result = TypeVar("_Result")
 
 CONNECT_TIMEOUT = 3  # seconds
+POOL_SIZE = 20  # connections of one process of the API
 POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
 STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
 ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 2.0  # seconds until a server that says nothing is away
@@ -141,8 +144,9 @@ def _check(connection: _Impatient) -> None:
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
-    def __init__(self, url: str, *, size: int = 20) -> None:
+    def __init__(self, url: str, *, size: int = POOL_SIZE, meter: PoolMeter | None = None) -> None:
         self.url = url
+        self._meter = meter or PoolMeter(CollectorRegistry(), size)
         self._options: dict[str, Any] = {
             "row_factory": dict_row,
             "application_name": "provisioner serve",
@@ -175,15 +179,18 @@ class Database:
     def _connection(self) -> Iterator[Connection]:
         """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
         try:
-            connection = self._pool.getconn()
+            with self._meter.waiting():
+                connection = self._pool.getconn()
         except PoolTimeout:
             with _Impatient.connect(self.url, **self._options) as fresh:
                 yield fresh
             return
+        self._meter.taken()
         try:
             with connection:
                 yield connection
         finally:
+            self._meter.returned()
             self._pool.putconn(connection)
 
     def close(self) -> None:
@@ -265,4 +272,22 @@ def rows(connection: Connection, query: bytes, **parameters: Any) -> list[DictRo
 
 def run(connection: Connection, query: bytes, **parameters: Any) -> int:
     """Run a statement and return how many rows it touched."""
-    return connection.execute(query, parameters).rowcount
+    cursor = connection.execute(query, parameters)
+    if connection.pgconn.pipeline_status:
+        with connection.pipeline() as pipeline:
+            pipeline.sync()
+    return cursor.rowcount
+
+
+def send(connection: Connection, query: bytes, **parameters: Any) -> None:
+    """Run a statement about which nobody asks; within `together` its answer is not waited for."""
+    connection.execute(query, parameters)
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """Send what is sent without waiting for each statement's answer, which saves round trips. What
+    fails is raised by the next statement that is waited for, or at the end; none after it is run.
+    """
+    with connection.pipeline():
+        yield

@@ -39,8 +39,9 @@ def read(
         guessing=guard_store.guessing(connection, account.id),
         registered=[
             Registered(shown(one.user_agent), one.source, name)
-            for name, (bindings, _, _) in answers
-            for one in bindings
+            for name, one in registrations.each_once(
+                (name, one) for name, (bindings, _, _) in answers for one in bindings
+            )
         ],
         unavailable_nodes=unavailable,
         pending_nodes=_pending(connection, account),
@@ -86,5 +87,6 @@ def _sources(addresses: Iterable[str]) -> set[str]:
 
 
 def _in_force(bans: Iterable[Ban]) -> list[Ban]:
+    """Pick what still holds; nodes that share bans show each of them."""
     now = datetime.now(UTC)
-    return [ban for ban in bans if ban.until > now]
+    return [ban for ban in dict.fromkeys(bans) if ban.until > now]

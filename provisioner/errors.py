@@ -162,6 +162,12 @@ class TrunkNameTaken(Conflict):
     field = "name"
 
 
+class NodeExists(Conflict):
+    """There is a node of this name at another address, or another one at this address."""
+
+    code = "node-exists"
+
+
 class EmailTaken(Conflict):
     """Another user has this email address."""
 

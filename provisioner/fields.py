@@ -30,6 +30,7 @@ from provisioner.tenancy import EMAIL_LENGTH
 
 EXTERNAL_ID_LENGTH = 120  # characters
 CIDR_LENGTH = 50  # characters
+RPC_URL_LENGTH = 300  # characters
 HOST_LENGTH = 253  # characters (RFC 1035 section 2.3.4, without the dot at the end)
 BIGINT_MAX = 2**63 - 1
 YEARS = range(2000, 9000)  # that a time can be in; PostgreSQL and Python agree on all of them
@@ -40,6 +41,15 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"({_LABEL}\.)*(?=[0-9-]*[a-z]){_LABEL}", re.ASCII)
 _PREFIX = r"\+[1-9][0-9]{0,14}"
 _EUROS = r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,2})?"
+_NODE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_RPC_URL = (
+    r"http://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}(/[A-Za-z0-9._~-]+)*/rpc"
+)
+# RFC 1918, RFC 4193 and the loopback
+_PRIVATE = {
+    4: [*map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"))],
+    6: [*map(ip_network, ("fc00::/7", "::1/128"))],
+}
 _EMAIL = re.compile(r"[^@\s\x00-\x20]+@[^@\s\x00-\x20.]+(\.[^@\s\x00-\x20.]+)+")
 
 
@@ -163,6 +173,36 @@ def _host(value: str) -> str:
     return str(address)
 
 
+def _node_name(value: str) -> str:
+    if not re.fullmatch(_NODE_NAME, value, re.ASCII):
+        raise Rule("must be 1 to 63 letters, digits, dots, hyphens or underscores")
+    return value
+
+
+def _rpc_url(value: str) -> str:
+    _host_of(value)
+    return value
+
+
+def _private_rpc_url(value: str) -> str:
+    """The worker shows its token there: nobody may have it sent to a place of his own choice."""
+    host = _host_of(value)
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        address = None
+    if address is None or not any(address in network for network in _PRIVATE[address.version]):
+        raise Rule("must be an address of a private network; others are for the command line")
+    return value
+
+
+def _host_of(rpc_url: str) -> str:
+    found = re.fullmatch(_RPC_URL, rpc_url, re.ASCII)
+    if found is None or len(rpc_url) > RPC_URL_LENGTH:
+        raise Rule("must be like http://10.0.0.10:8090/rpc")
+    return found["host"]
+
+
 def _once(values: list[str] | None) -> tuple[str, ...]:
     """Drop what is there twice; null is none."""
     return tuple(dict.fromkeys(values or ()))
@@ -209,6 +249,15 @@ OwnNetworks = Annotated[
 Channels = Annotated[StrictInt, Field(ge=1, le=CHANNELS_MAX)]
 Host = Annotated[StrictStr, AfterValidator(_host), _text(HOST_LENGTH)]
 HostName = Annotated[StrictStr, AfterValidator(_host_name), _text(HOST_LENGTH, format="hostname")]
+NodeName = Annotated[
+    StrictStr,
+    AfterValidator(_node_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NODE_NAME}$"}),
+]
+RpcUrl = Annotated[StrictStr, AfterValidator(_rpc_url), _text(RPC_URL_LENGTH, format="uri")]
+PrivateRpcUrl = Annotated[
+    StrictStr, AfterValidator(_private_rpc_url), _text(RPC_URL_LENGTH, format="uri")
+]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 TrunkPriority = Annotated[StrictInt, Field(ge=0, le=TRUNK_PRIORITY_MAX)]
 CallsPerSecond = Annotated[StrictInt, Field(ge=1, le=CALLS_PER_SECOND_MAX)]

@@ -73,6 +73,7 @@ class StoredEvent:
     customer_id: int | None
     source_id: int | None
     source_name: str
+    request_id: str | None
 
 
 @dataclass(frozen=True)

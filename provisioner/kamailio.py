@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +12,13 @@ from urllib.parse import urlsplit
 from provisioner.attempt import Attempt
 from provisioner.ban import Ban, key_of
 from provisioner.errors import NodeUnavailable, RpcFailed
+from provisioner.keepalive import Answer, KeptConnection, request
 
 TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
 BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
+DRAINING, TRUST = ("node", "draining"), ("trust", "node")  # table and name; kamailio/draining.cfg
 _MISSING = (
     "not found",
     "not found in location table",
@@ -25,6 +26,7 @@ _MISSING = (
     "Key name doesn't exist in htable.",
     "No such htable",  # the node has an older configuration
 )
+Command = tuple[Any, ...]  # a method and its parameters
 _NO_METHOD = "Method Not Found"  # the same
 _NO_TRUNKS = "No Destination Sets"
 NOT_SET = "[not set]"  # usrloc's word for an absent value
@@ -32,7 +34,9 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from."""
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
+    is False where another node has told of it.
+    """
 
     ruid: str
     contact: str
@@ -40,6 +44,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    local: bool = True
 
     @property
     def source_address(self) -> str:
@@ -60,6 +65,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            local=contact.get("Socket") != NOT_SET,
         )
 
 
@@ -90,6 +96,29 @@ class Destination:
         return cls(set_id, item["URI"], item["PRIORITY"], "P" in item["FLAGS"], attributes)
 
 
+@dataclass(frozen=True)
+class Drop:
+    """A username all of whose bindings are to go, and their AOR.
+
+    `fence` is the generation of the change that wants it: REGISTERs that were authenticated before
+    it, and are saved afterwards, undo themselves. None: they have done so.
+    """
+
+    username: str
+    aor: str
+    fence: int | None
+
+    def commands(self) -> list[Command]:
+        """Return what a node has to be told, in this order.
+
+        The module takes 31 bits, and 0 would be no fence; neighbours still differ.
+        """
+        fence: list[Command] = []
+        if self.fence is not None:
+            fence = [("htable.seti", "fence", self.username, 1 + self.fence % (2**31 - 2))]
+        return [*fence, ("ul.rm", TABLE, self.aor)]
+
+
 class KamailioNode:
     """One node's JSON-RPC interface, over a connection that is kept and reopened as needed.
 
@@ -102,7 +131,8 @@ class KamailioNode:
         parts = urlsplit(rpc_url)
         self._path = parts.path or "/"
         self._refuse_path = self._path.rpartition("/")[0] + "/refuse"
-        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        self._host = parts.netloc
+        self._connection = KeptConnection(parts.hostname or "", parts.port or 80, timeout)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def close(self) -> None:
@@ -122,16 +152,18 @@ class KamailioNode:
         found = self._call_unless_missing("htable.get", "node", "incarnation")
         return None if found is None else str(found["item"]["value"])
 
-    def fence(self, username: str, generation: int) -> None:
-        """Make REGISTERs of a username that are in flight undo themselves.
-
-        The module takes 31 bits, and 0 would be no fence; neighbours still differ.
-        """
-        self.call("htable.seti", "fence", username, 1 + generation % (2**31 - 2))
-
     def drop_bindings(self, aor: str) -> None:
         """Remove all bindings of an AOR; nothing to remove is fine (ul.rm)."""
         self._call_unless_missing("ul.rm", TABLE, aor)
+
+    def drop_all(self, dropped: Sequence[Drop]) -> list[RpcFailed | None]:
+        """Remove all bindings of many usernames; return why that failed for each, None where it did
+        not. What a node of an older configuration cannot be told is fine.
+        """
+        plans = [one.commands() for one in dropped]
+        failures = iter(self._call_all([command for plan in plans for command in plan]))
+        outcomes = [[next(failures) for _ in plan] for plan in plans]
+        return [next(filter(None, outcome), None) for outcome in outcomes]
 
     def drop_binding(self, aor: str, contact: str) -> None:
         """Remove one binding of an AOR; nothing to remove is fine (ul.rm_contact)."""
@@ -187,6 +219,28 @@ class KamailioNode:
     def is_home(self, ban: Ban) -> bool:
         """Say whether a device has registered from a banned source of late (htable.get)."""
         return self._call_unless_missing("htable.get", HOMES, ban.key) is not None
+
+    def is_draining(self) -> bool:
+        """Say whether the node refuses what is new (htable.get)."""
+        return self._call_unless_missing("htable.get", *DRAINING) is not None
+
+    def drain(self, *, draining: bool) -> None:
+        """Have the node refuse what is new, or take it again (htable.seti, htable.delete)."""
+        if draining:
+            self._call_unless_missing("htable.seti", *DRAINING, 1)
+        else:
+            self._call_unless_missing("htable.delete", *DRAINING)
+
+    def vouch(self) -> None:
+        """Tell the node, for some seconds, that it can be trusted (htable.seti)."""
+        self._call_unless_missing("htable.seti", *TRUST, 1)
+
+    def dialogs_count(self) -> int | None:
+        """Count the calls in progress, those that ring included; None where the node has no calls
+        (dlg.stats_active).
+        """
+        found = self._call_if_known("dlg.stats_active")
+        return None if found is None else int(found["all"])
 
     def reload_allowlists(self) -> None:
         """Load the address table again (permissions.addressReload)."""
@@ -244,7 +298,7 @@ class KamailioNode:
         it does not ring any more. `sip_call_id` is in hexadecimal (kamailio/rpc.cfg).
         """
         headers = {**self._headers, "X-Call-ID": sip_call_id, "X-CSeq": str(cseq)}
-        status, _ = self._post(self._refuse_path, b"", headers)
+        status, _ = self._exchange([request(self._refuse_path, self._host, headers, b"")])[0]
         if status not in (204, 404):
             raise RpcFailed(self._refuse_path, status, f"the node answers {status}")
         return status == 204
@@ -259,17 +313,21 @@ class KamailioNode:
 
     def call(self, method: str, *parameters: Any) -> Any:
         """Run one JSON-RPC 2.0 command and return its result."""
+        return _result(method, self._exchange([self._command(method, *parameters)])[0])
+
+    def _command(self, method: str, *parameters: Any) -> bytes:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
-        try:
-            _, content = self._post(self._path, _encode(body), self._headers)
-            answer = json.loads(content.decode(*_CODEC))
-            error = answer.get("error")
-        except (ValueError, AttributeError):
-            # The answer itself is not told: it may hold what devices sent.
-            raise RpcFailed(method, 0, "the answer is not JSON-RPC") from None
-        if error is not None:
-            raise RpcFailed(method, int(error.get("code", 0)), str(error.get("message", "")))
-        return answer.get("result")
+        return request(self._path, self._host, self._headers, _encode(body))
+
+    def _call_all(self, commands: Sequence[Command]) -> list[RpcFailed | None]:
+        """Run commands, in order and without waiting in between; return why each failed, None where
+        it did not. Where the node hangs up, what it said last holds for all that follow.
+        """
+        answers = self._exchange([self._command(*command) for command in commands])
+        failures = [
+            _failure(command[0], answer) for command, answer in zip(commands, answers, strict=False)
+        ]
+        return failures + failures[-1:] * (len(commands) - len(failures))
 
     def _call_unless_missing(self, method: str, *parameters: Any) -> Any:
         try:
@@ -288,29 +346,40 @@ class KamailioNode:
                 return None
             raise
 
-    def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """Send a request, once more where a kept connection turns out to be dead."""
-        kept = self._connection.sock is not None
+    def _exchange(self, requests: Sequence[bytes]) -> list[Answer]:
         try:
-            return self._exchange(path, body, headers)
-        except (OSError, HTTPException) as error:
-            self._connection.close()
-            if not kept or isinstance(error, TimeoutError):
-                raise _unavailable(error) from error
-        try:
-            return self._exchange(path, body, headers)
-        except (OSError, HTTPException) as error:
-            self._connection.close()
-            raise _unavailable(error) from error
-
-    def _exchange(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        self._connection.request("POST", path, body, headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
+            return self._connection.exchange(requests)
+        except OSError as error:
+            raise NodeUnavailable(f"The node does not answer: {error}") from error
 
 
 # Devices may send any bytes, and a command must be able to name them as they are.
 _CODEC = ("utf-8", "surrogateescape")
+
+
+def _result(method: str, answer: Answer) -> Any:
+    """Return the result of a command.
+
+    Raises:
+        RpcFailed: the answer is an error.
+    """
+    try:
+        content = json.loads(answer[1].decode(*_CODEC))
+        error = content.get("error")
+    except (ValueError, AttributeError):
+        # The answer itself is not told: it may hold what devices sent.
+        raise RpcFailed(method, 0, "the answer is not JSON-RPC") from None
+    if error is not None:
+        raise RpcFailed(method, int(error.get("code", 0)), str(error.get("message", "")))
+    return content.get("result")
+
+
+def _failure(method: str, answer: Answer) -> RpcFailed | None:
+    try:
+        _result(method, answer)
+    except RpcFailed as error:
+        return None if error.message.endswith(_MISSING) else error
+    return None
 
 
 def _bans(method: str, items: Iterable[Mapping[str, Any]]) -> list[Ban]:
@@ -327,11 +396,6 @@ def _encode(body: Mapping[str, Any]) -> bytes:
 def shown(text: str) -> str:
     """Return a node's text as it can be shown and stored: what is not UTF-8 is replaced."""
     return text.encode(*_CODEC).decode("utf-8", "replace")
-
-
-def _unavailable(error: Exception) -> NodeUnavailable:
-    reason = str(error) if isinstance(error, OSError) else type(error).__name__
-    return NodeUnavailable(f"The node does not answer: {reason}")
 
 
 def _host_port(uri: str) -> tuple[str, str]:

@@ -322,12 +322,19 @@ class Trunk(NewTrunk):
 
 @dataclass(frozen=True)
 class Node:
-    """A Kamailio node, as its worker last saw it. `pending` counts what it has yet to confirm."""
+    """A Kamailio node, as its worker last saw it. `pending` counts what it has yet to confirm.
+
+    `draining`: it shall take nothing new; `drained`: it does not, and its last call has ended.
+    `dialogs` are its calls in progress; None where they are not known.
+    """
 
     id: int
     name: str
     rpc_url: str
     state: str
+    draining: bool
+    dialogs: int | None
+    drained: bool
     started_at: datetime | None
     last_seen_at: datetime | None
     last_compared_at: datetime | None
@@ -338,3 +345,8 @@ class Node:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row of the query `nodes`."""
         return cls(**row)
+
+    @property
+    def converged(self) -> bool:
+        """Whether it obeys in everything."""
+        return self.state == "up" and self.pending == 0

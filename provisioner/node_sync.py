@@ -8,19 +8,20 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
-from provisioner import comparison, store, sync_store
+from provisioner import comparison, db, store, sync_store
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
-from provisioner.kamailio import KamailioNode, Uptime
+from provisioner.kamailio import Drop, KamailioNode, Uptime
+from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.sources import is_inside
-from provisioner.sync_store import Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
-BATCH = 200  # pending rows of one step
+BATCH = 500  # pending rows of one step
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
@@ -43,6 +44,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
+        self._trusted = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -57,6 +59,7 @@ class NodeSync:
             self._compare()
         if looked:
             self._seen("up", uptime)
+            self._vouch()
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -66,6 +69,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
+            self._trusted = False
             self._seen("catching_up", uptime)
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -79,24 +83,67 @@ class NodeSync:
         return min(longest, comparison_due, longest if work is None else work)
 
     def _seen(self, state: str, uptime: Uptime) -> None:
-        if not sync_store.node_seen(self._connection, self.node, state, uptime.started_at):
+        """Record what the node answered, and have it drain, or take calls again, as is wanted.
+
+        Its calls are counted after it was asked whether it refuses new ones.
+        """
+        refuses = self._kamailio.is_draining()
+        draining = sync_store.node_seen(
+            self._connection,
+            self.node,
+            state,
+            uptime.started_at,
+            refuses=refuses,
+            dialogs=self._kamailio.dialogs_count(),
+        )
+        if draining is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
+        if draining != refuses:
+            self._kamailio.drain(draining=draining)
+
+    def _vouch(self) -> None:
+        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
+        no longer than a few looks.
+        """
+        if not self._trusted:
+            node = sync_store.node(self._connection, self.node.name)
+            self._trusted = node is not None and node.pending == 0
+        if self._trusted:
+            self._kamailio.vouch()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
-        cloudfire = sync_store.cloudfire_cidrs(self._connection)
-        calls = self._calls_to_end(kicks)
-        done = [kick for kick in kicks if self._kick(kick, cloudfire, calls.get(kick.username, []))]
+        obeyed = self._drop(kicks)
+        calls = self._calls_to_end(obeyed)
+        done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
         dropped = [kick.username for kick in done if kick.drops_all]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
-        with self._connection.transaction():
-            first = [kick for kick in done if not kick.confirmed]
-            sync_store.confirm_kicks(self._connection, self.node.id, first, again_after=SECOND_LOOK)
-            second = [kick for kick in done if kick.confirmed]
-            sync_store.finish_kicks(self._connection, self.node.id, second)
+        first = [kick for kick in done if not kick.confirmed]
+        second = [kick for kick in done if kick.confirmed]
+        confirmed: list[Confirmed] = []
+        with db.together(self._connection), self._connection.transaction():
+            if first:
+                confirmed = sync_store.confirm_kicks(
+                    self._connection, self.node.id, first, again_after=SECOND_LOOK
+                )
+            if second:
+                sync_store.finish_kicks(self._connection, self.node.id, second)
+        self._tell("kick", confirmed)
+
+    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
+        """Tell the end of each change's way: when this node obeyed, and how long that took."""
+        for one in confirmed:
+            facts = about(
+                node=self.node.name,
+                account_id=one.account_id,
+                generation=one.generation,
+                request_id=one.request_id,
+                ms=None if one.ms is None else round(one.ms, 3),
+            )
+            log.info("%s confirmed", work, extra=facts)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -111,32 +158,57 @@ class NodeSync:
         usernames = [kick.username for kick in kicks]
         return sync_store.calls_to_end(self._connection, self.node.id, self._incarnation, usernames)
 
-    def _kick(self, kick: Kick, cloudfire: Sequence[str], calls: Sequence[LiveCall]) -> bool:
-        """Drop what is not allowed of a username's bindings, and end its calls if it may have
-        none; False where the node refused.
+    def _drop(self, kicks: Sequence[Kick]) -> list[Kick]:
+        """Drop what is not allowed of each username's bindings; return those about whom the node
+        did as it was told.
+
+        The fence comes before the bindings: a REGISTER that was authenticated before the change and
+        is saved after they are dropped sees that it moved, and undoes itself.
         """
+        everything = [kick for kick in kicks if kick.drops_all]
+        failures = self._kamailio.drop_all(
+            [
+                Drop(
+                    kick.username,
+                    aor_of(kick.username, self._realm),
+                    None if kick.confirmed else kick.generation,
+                )
+                for kick in everything
+            ]
+        )
+        refused = {
+            kick.username
+            for kick, error in zip(everything, failures, strict=True)
+            if error and self._refused(kick, error)
+        }
+        restricted = [kick for kick in kicks if not kick.drops_all and kick.sources.restricted]
+        if restricted:
+            cloudfire = sync_store.cloudfire_cidrs(self._connection)
+            refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}
+        return [kick for kick in kicks if kick.username not in refused]
+
+    def _restrict(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
+        """Drop the bindings from outside a username's networks; False where the node refused."""
         try:
-            if kick.drops_all:
-                self._drop_all(kick)
-            elif kick.sources.restricted:
-                self._drop_outside(kick.username, kick.sources.networks(cloudfire))
+            self._drop_outside(kick.username, kick.sources.networks(cloudfire))
+        except RpcFailed as error:
+            return not self._refused(kick, error)
+        return True
+
+    def _end_all(self, kick: Kick, calls: Sequence[LiveCall]) -> bool:
+        """End calls of a username; False where the node refused."""
+        try:
             for call in calls:
                 self._end(call)
         except RpcFailed as error:
-            self._failing(error)
-            sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
-            return False
+            return not self._refused(kick, error)
         return True
 
-    def _drop_all(self, kick: Kick) -> None:
-        """Drop all bindings of a username.
-
-        The fence comes first: a REGISTER that was authenticated before the change and is saved
-        after the bindings are dropped sees that it moved, and undoes itself.
-        """
-        if not kick.confirmed:
-            self._kamailio.fence(kick.username, kick.generation)
-        self._kamailio.drop_bindings(aor_of(kick.username, self._realm))
+    def _refused(self, kick: Kick, error: RpcFailed) -> bool:
+        """Have work that the node refused tried again later."""
+        self._failing(error)
+        sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
+        return True
 
     def _end(self, call: LiveCall) -> None:
         """End a call at both sides. One that rings by what we know may have been answered since: to
@@ -163,7 +235,8 @@ class NodeSync:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
-            sync_store.finish_reload(self._connection, self.node.id, generation)
+            confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
+            self._tell("reload", confirmed)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 

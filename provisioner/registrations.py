@@ -1,6 +1,6 @@
 """An account's bindings, as the nodes know them, which alone know them as they are now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,7 +36,20 @@ def read(connection: Connection, account: Account, rpc_token: str) -> Registrati
     nodes = sync_store.nodes(connection)
     aor = aor_of(account.username, account.realm)
     answers, unavailable = ask(nodes, rpc_token, lambda kamailio: kamailio.bindings(aor))
-    return Registrations([(name, one) for name, found in answers for one in found], unavailable)
+    return Registrations(
+        each_once((name, one) for name, found in answers for one in found), unavailable
+    )
+
+
+def each_once(bindings: Iterable[tuple[str, Binding]]) -> list[tuple[str, Binding]]:
+    """Keep one of each binding, where there is a choice that of the node at which the device has
+    registered: nodes that share bindings all show all of them.
+    """
+    kept: dict[str, tuple[str, Binding]] = {}
+    for name, binding in bindings:
+        if binding.ruid not in kept or (binding.local and not kept[binding.ruid][1].local):
+            kept[binding.ruid] = (name, binding)
+    return list(kept.values())
 
 
 def of_all(
@@ -58,13 +71,14 @@ def of_all(
     for name, by_account in answers:
         for account_id, bindings in by_account.items():
             found.setdefault(account_id, []).extend((name, one) for one in bindings)
-    return found, away + unavailable
+    once = {account_id: each_once(bindings) for account_id, bindings in found.items()}
+    return once, away + unavailable
 
 
 def drop(
     connection: Connection, actor: Actor, account: Account, binding_id: str, rpc_token: str
 ) -> None:
-    """Drop one binding on the node that holds it; the device may register again.
+    """Drop one binding on every node that holds it; the device may register again.
 
     Raises:
         NotFound: no node has such a binding of the account.
@@ -88,7 +102,7 @@ def drop(
         raise NotFound("The account has no such registration.")
     # Its row would bring it back when the node restarts.
     sync_store.erase_binding(connection, binding_id)
-    for name, binding in dropped:
+    for name, binding in each_once(dropped):
         _record(connection, actor, account, name, binding)
 
 

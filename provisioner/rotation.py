@@ -5,11 +5,11 @@ away does it when it returns.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provisioner import accounts, journal, store
+from provisioner import accounts, journal, origin, store
 from provisioner.access import WORKER, Actor
 from provisioner.credentials import Secret
 from provisioner.db import Connection, one, rows, run
@@ -130,9 +130,12 @@ def _apply(connection: Connection, account_id: int) -> None:
         if not store.lock_account(connection, WORKER, account_id):
             return
         change = one(connection, ROTATION["change_take"], account_id=account_id)
-        if change is not None:
-            account = accounts.read(connection, WORKER, account_id)
-            _put_in_force(connection, WORKER, account, change["ha1"], change["ha1_sha256"])
+        if change is None:
+            return
+        actor = replace(WORKER, request_id=change["request_id"])
+        with origin.of_request(actor.request_id):
+            account = accounts.read(connection, actor, account_id)
+            _put_in_force(connection, actor, account, change["ha1"], change["ha1_sha256"])
             done = "expired" if change["ha1"] is None else "rotated"
             log.info("credentials of account %d %s, as scheduled", account_id, done)
 
@@ -175,6 +178,7 @@ def _schedule(
         due_at=due_at,
         ha1=secret and secret.ha1,
         ha1_sha256=secret and secret.ha1_sha256,
+        request_id=actor.request_id,
     )
     change = read(connection, actor, account.id)
     _record(connection, actor, "credentials.change_scheduled", account, before, change)

@@ -1,17 +1,22 @@
 """Serves the application with gunicorn."""
 
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from prometheus_client import multiprocess, values
 
 from provisioner.api.context import Services
 from provisioner.app import create_app
-from provisioner.lines import OneLine
-from provisioner.settings import Settings
+from provisioner.lines import about, formatter
+from provisioner.settings import LogFormat, Settings
 
 INVITATIONS = "/console/invitations/"
 WORKERS = 2
@@ -33,6 +38,30 @@ def _close_database(_: object, worker: Any) -> None:
     services.database.close()
 
 
+class _Measured:
+    """The directory in which all processes of this server count; new at each start.
+
+    The processes that have ended stay counted, but hold nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="provisioner-metrics-"))
+        self._server = os.getpid()
+
+    def use(self) -> None:
+        """Have whatever this process counts from now on kept there."""
+        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # it has no annotations
+
+    def ended(self, _: object, worker: Any) -> None:
+        """Forget what a process that has ended held."""
+        multiprocess.mark_process_dead(worker.pid, str(self.path))  # type: ignore[no-untyped-call] # nor this
+
+    def leave(self, server: object = None) -> None:
+        """Remove it when the server ends, or, by a process of it, after the server was killed."""
+        if server is not None or os.getppid() != self._server:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
 def _masked(path: str) -> str:
     """Leave out what only its reader may know: whoever has an invitation's text sets a password."""
     return f"{INVITATIONS}-" if path.startswith(INVITATIONS) else path
@@ -41,12 +70,14 @@ def _masked(path: str) -> str:
 class _Log(Logger):  # type: ignore[misc] # gunicorn ships no type information
     """gunicorn's log, in which an event is one line, whatever a client has sent."""
 
+    kind = LogFormat.TEXT
+
     def setup(self, cfg: Any) -> None:
         """Open the logs."""
         super().setup(cfg)
         for log, line in ((self.error_log, self.error_fmt), (self.access_log, self.access_fmt)):
             for handler in log.handlers:
-                handler.setFormatter(OneLine(line, self.datefmt))
+                handler.setFormatter(formatter(self.kind, line, self.datefmt))
 
     def atoms(self, *request: Any) -> dict[str, Any]:
         """Return what the line is made of."""
@@ -54,11 +85,35 @@ class _Log(Logger):  # type: ignore[misc] # gunicorn ships no type information
         return atoms | {"U": quote(_masked(str(atoms["U"])))}
 
 
+class _JsonLog(_Log):
+    """The same as JSON: what an access line says in its order has names here."""
+
+    kind = LogFormat.JSON
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Tell of an answer."""
+        atoms = self.atoms(resp, req, environ, request_time)
+        facts = about(
+            request_id=atoms.get("{x-request-id}o"),
+            client=atoms["h"],
+            method=atoms["m"],
+            path=atoms["U"],
+            status=int(atoms["s"]),
+            bytes=atoms["B"],
+            ms=round(atoms["D"] / 1000, 3),
+        )
+        self.access_log.info("answered", extra=facts)
+
+
+_LOGS = {LogFormat.TEXT: _Log, LogFormat.JSON: _JsonLog}
+
+
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type information
     """gunicorn configured from our settings instead of a file or its command line."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._measured = _Measured()
         super().__init__()
 
     def load_config(self) -> None:
@@ -71,16 +126,25 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             "worker_class": WORKER_CLASS,
             "limit_request_line": REQUEST_LINE_MAX,
             "accesslog": "-",
-            "logger_class": _Log,
+            "logger_class": _LOGS[self._settings.log_format],
             # No query string and no header: nothing that a client may have put a secret in.
             "access_log_format": ('%(h)s "%(m)s %(U)s" %(s)s %(B)s %(D)sus %({x-request-id}o)s'),
             "control_socket_disable": True,
-            "worker_exit": _close_database,
+            "worker_exit": self._worker_exit,
+            "child_exit": self._measured.ended,
+            "on_exit": self._measured.leave,
+            # where prometheus_client looks for it
+            "raw_env": [f"PROMETHEUS_MULTIPROC_DIR={self._measured.path}"],
             "graceful_timeout": GRACEFUL_TIMEOUT,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
-        application: Flask = create_app(self._settings)
+        self._measured.use()
+        application: Flask = create_app(self._settings, self._measured.path)
         return application
+
+    def _worker_exit(self, server: object, worker: Any) -> None:
+        _close_database(server, worker)
+        self._measured.leave()

@@ -5,13 +5,22 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from provisioner.errors import SettingInvalid
 
 # Of Italy: emergency, police, fire, ambulance, sea, forest, children, violence.
 EMERGENCY_NUMBERS = "112,113,114,115,116000,116111,117,118,1515,1522,1530"
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{32,}")
 REALM = re.compile(r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+class LogFormat(StrEnum):
+    """How a line of the logs is written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,8 @@ class Settings:
     secrets_keys: tuple[str, ...] = field(repr=False)  # Fernet keys; the first one encrypts
     webhook_networks: tuple[IPv4Network | IPv6Network, ...]  # private ones that endpoints may be in
     nodes: Mapping[str, str]
+    metrics_token: str = field(repr=False)  # who shows it may read /metrics; "": this machine alone
+    worker_http_port: int  # where a worker answers /livez and /metrics; 0: nowhere
     sip_realm: str
     sip_address: str
     sip_port: int
@@ -39,6 +50,7 @@ class Settings:
     emergency_numbers: frozenset[str]  # as they are dialled
     rate_limit: int  # requests a minute of one token, in each process of the API; 0: no limit
     trusted_proxies: int  # how many proxies add the client's address to X-Forwarded-For
+    log_format: LogFormat
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -57,6 +69,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         secrets_keys=read.fernet_keys("SECRETS_KEY"),
         webhook_networks=read.networks("WEBHOOK_ALLOWED_NETWORKS"),
         nodes=read.nodes("KAMAILIO_NODES"),
+        metrics_token=read.token("METRICS_TOKEN"),
+        worker_http_port=read.port("WORKER_HTTP_PORT", 0, lowest=0),
         sip_realm=read.realm("SIP_REALM", "talkytime.test"),
         sip_address=read.text("SIP_ADDRESS", "127.0.0.1"),
         sip_port=read.port("SIP_PORT", 5060),
@@ -72,6 +86,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         rate_limit=int(read.number("RATE_LIMIT", 30_000, above=-1)),
         trusted_proxies=int(read.number("TRUSTED_PROXIES", 0, above=-1)),
+        log_format=LogFormat(read.choice("LOG_FORMAT", *LogFormat)),
     )
 
 
@@ -94,11 +109,25 @@ class _Reader:
             raise SettingInvalid(name, f"must be more than {above:g}")
         return number
 
-    def port(self, name: str, default: int) -> int:
+    def port(self, name: str, default: int, *, lowest: int = 1) -> int:
         value = self.text(name, str(default))
-        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-            raise SettingInvalid(name, "must be a port number from 1 to 65535")
+        if not value.isascii() or not value.isdigit() or not lowest <= int(value) <= 65535:
+            raise SettingInvalid(name, f"must be a port number from {lowest} to 65535")
         return int(value)
+
+    def choice(self, name: str, *choices: str) -> str:
+        """Read one of some words; the first one is the default."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise SettingInvalid(name, f"must be {' or '.join(choices)}")
+        return value
+
+    def token(self, name: str) -> str:
+        """Read a token that can be sent in a header; one that can be guessed is refused."""
+        value = self.text(name, "")
+        if value and not TOKEN.fullmatch(value):
+            raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
+        return value
 
     def digits(self, name: str, default: str) -> str:
         value = self.text(name, default)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from provisioner import origin
 from provisioner.access import Actor
 from provisioner.calling import CallerIdRule, CallTransfer
 from provisioner.credentials import Secret
@@ -207,6 +208,8 @@ def kick(
         username=username,
         drop_all=drop_all,
         node_id=node_id,
+        request_id=origin.request_id(),
+        traceparent=None,
     )
 
 
@@ -254,7 +257,13 @@ def project_addresses(connection: Connection) -> int:
 
 def reload_allowlists(connection: Connection, node_id: int | None = None) -> None:
     """Leave work for one node or all: load the allowlists again."""
-    run(connection, NETWORKS["reload"], node_id=node_id)
+    run(
+        connection,
+        NETWORKS["reload"],
+        node_id=node_id,
+        request_id=origin.request_id(),
+        traceparent=None,
+    )
 
 
 def unconfirmed_reloads(connection: Connection) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from provisioner import webhook_store
-from provisioner.db import Connection, one, rows, run
+from provisioner.db import Connection, one, rows, run, send
 from provisioner.model import Node
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
@@ -42,6 +42,19 @@ class Kick:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """Work that a node has done: whose (None: not an account's), the request that asked for it, the
+    span that it was asked in, and how long ago that was.
+    """
+
+    account_id: int | None
+    generation: int
+    request_id: str | None
+    traceparent: str | None
+    ms: float | None
+
+
+@dataclass(frozen=True)
 class LiveCall:
     """A call at a node, as the node knows it: its dialog, and the INVITE that began it."""
 
@@ -64,6 +77,16 @@ def save_node(connection: Connection, name: str, rpc_url: str) -> None:
     run(connection, SYNC["node_upsert"], name=name, rpc_url=rpc_url)
 
 
+def insert_node(connection: Connection, name: str, rpc_url: str) -> bool:
+    """Make a node known; False where its name or its address is that of a node already."""
+    return run(connection, SYNC["node_insert"], name=name, rpc_url=rpc_url) == 1
+
+
+def drain_node(connection: Connection, name: str, *, draining: bool) -> bool:
+    """Note whether a node shall drain; False where that was wanted already."""
+    return run(connection, SYNC["node_drain"], name=name, draining=draining) == 1
+
+
 def delete_node(connection: Connection, name: str) -> bool:
     """Forget a node and its pending work; False where there is none of that name."""
     return run(connection, SYNC["node_delete"], name=name) == 1
@@ -80,10 +103,29 @@ def node(connection: Connection, name: str) -> Node | None:
     return next((node for node in nodes(connection) if node.name == name), None)
 
 
-def node_seen(connection: Connection, node: Node, state: str, started_at: datetime) -> bool:
-    """Record that a node answered; False where it is no longer known by this address."""
-    parameters = {"node_id": node.id, "rpc_url": node.rpc_url, "state": state}
-    return run(connection, SYNC["node_seen"], started_at=started_at, **parameters) == 1
+def node_seen(
+    connection: Connection,
+    node: Node,
+    state: str,
+    started_at: datetime,
+    *,
+    refuses: bool,
+    dialogs: int | None,
+) -> bool | None:
+    """Record that a node answered, whether it refuses what is new, and how many calls it has;
+    return whether it shall drain. None where it is no longer known by this address.
+    """
+    row = one(
+        connection,
+        SYNC["node_seen"],
+        node_id=node.id,
+        rpc_url=node.rpc_url,
+        state=state,
+        started_at=started_at,
+        refuses=refuses,
+        dialogs=dialogs,
+    )
+    return None if row is None else bool(row["draining"])
 
 
 def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:
@@ -107,7 +149,7 @@ def node_failing(connection: Connection, node_id: int, error: str) -> None:
 
 def node_compared(connection: Connection, node_id: int) -> None:
     """Record that a node has been compared with the desired state."""
-    run(connection, SYNC["node_compared"], node_id=node_id)
+    send(connection, SYNC["node_compared"], node_id=node_id)
 
 
 def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
@@ -119,19 +161,23 @@ def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
 
 def confirm_kicks(
     connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
-) -> None:
-    """Note that a node did its work; a second look is due `again_after` seconds from now."""
+) -> list[Confirmed]:
+    """Note that a node did its work; a second look is due `again_after` seconds from now.
+
+    Returns what that confirms: all but what a newer change asks for again.
+    """
     usernames = [kick.username for kick in kicks]
-    run(connection, SYNC["accounts_lock"], usernames=usernames)
-    run(
+    send(connection, SYNC["accounts_lock"], usernames=usernames)
+    confirmed = rows(
         connection,
         SYNC["kicks_confirm"],
         node_id=node_id,
         again_after=again_after,
         **_done(kicks),
     )
-    run(connection, SYNC["accounts_converged"], usernames=usernames)
+    send(connection, SYNC["accounts_converged"], usernames=usernames)
     webhook_store.publish_converged(connection, usernames)
+    return [Confirmed(**row) for row in confirmed]
 
 
 def calls_to_end(
@@ -159,7 +205,7 @@ def calls_begun(connection: Connection, incarnation: str, seconds: float) -> lis
 
 def forget_call(connection: Connection, node_id: int | None, call: int) -> None:
     """Record a call that a node does not know any more as over."""
-    run(connection, SYNC["call_forget"], node_id=node_id, call=call)
+    send(connection, SYNC["call_forget"], node_id=node_id, call=call)
 
 
 def record_lost_calls(connection: Connection) -> None:
@@ -169,7 +215,7 @@ def record_lost_calls(connection: Connection) -> None:
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:
     """Try a node's work about a username again later."""
-    run(
+    send(
         connection,
         SYNC["kick_postpone"],
         node_id=node_id,
@@ -180,7 +226,7 @@ def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: flo
 
 def finish_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> None:
     """Delete work that a node did twice."""
-    run(connection, SYNC["kicks_finish"], node_id=node_id, **_done(kicks))
+    send(connection, SYNC["kicks_finish"], node_id=node_id, **_done(kicks))
 
 
 def _done(kicks: Sequence[Kick]) -> dict[str, list[Any]]:
@@ -200,12 +246,12 @@ def seconds_to_next_work(connection: Connection, node_id: int) -> float | None:
 
 def erase_bindings(connection: Connection, usernames: Sequence[str]) -> None:
     """Delete the stored rows of bindings that a node has dropped from its memory."""
-    run(connection, SYNC["bindings_erase"], usernames=list(usernames))
+    send(connection, SYNC["bindings_erase"], usernames=list(usernames))
 
 
 def erase_binding(connection: Connection, ruid: str) -> None:
     """Delete the stored row of one binding."""
-    run(connection, SYNC["binding_erase"], ruid=ruid)
+    send(connection, SYNC["binding_erase"], ruid=ruid)
 
 
 def reload_due(connection: Connection, node_id: int, longest: float) -> int | None:
@@ -223,15 +269,16 @@ def reload_pending(connection: Connection, node_id: int) -> bool:
 
 def postpone_reload(connection: Connection, node_id: int, seconds: float) -> None:
     """Try a node's reload again later."""
-    run(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
+    send(connection, SYNC["reload_postpone"], node_id=node_id, seconds=seconds)
 
 
-def finish_reload(connection: Connection, node_id: int, generation: int) -> None:
-    """Note that a node holds the allowlists of a generation."""
+def finish_reload(connection: Connection, node_id: int, generation: int) -> list[Confirmed]:
+    """Note that a node holds the allowlists of a generation; what that confirms, if anything."""
     with connection.transaction():
         # Locks in the order in which a change of a network takes them.
-        run(connection, NETWORKS["networks_lock"])
-        run(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+        send(connection, NETWORKS["networks_lock"])
+        found = rows(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
+    return [Confirmed(**row) for row in found]
 
 
 def restricted_accounts(
@@ -289,12 +336,12 @@ def claim_comparison(connection: Connection) -> bool:
 
 def lock_account(connection: Connection, account_id: int) -> None:
     """Wait for all other changes of an account, if it exists."""
-    run(connection, SYNC["account_lock"], account_id=account_id)
+    send(connection, SYNC["account_lock"], account_id=account_id)
 
 
 def record_repair(connection: Connection, repair: Repair) -> None:
     """Record what a comparison puts right."""
-    run(
+    send(
         connection,
         SYNC["repair_insert"],
         node_id=repair.node_id,

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from provisioner.access import Actor
-from provisioner.db import Connection, one, rows, run
+from provisioner.db import Connection, one, rows, run, send
 from provisioner.queries import OUTGOING
 
 # The changes that are told of; others (tokens, users, endpoints themselves) are not.
@@ -117,7 +117,7 @@ def publish(
     account_id: int | None,
 ) -> None:
     """Leave an event for all endpoints that see it, and account.converged if that holds already."""
-    run(
+    send(
         connection,
         OUTGOING["publish"],
         type=kind,
@@ -131,7 +131,7 @@ def publish(
 def publish_converged(connection: Connection, usernames: Sequence[str]) -> None:
     """Leave an event for those of the accounts that are live on all nodes now."""
     main_numbers = [f"+{username}" for username in usernames]
-    run(connection, OUTGOING["publish_converged"], main_numbers=main_numbers)
+    send(connection, OUTGOING["publish_converged"], main_numbers=main_numbers)
 
 
 def publish_to(connection: Connection, endpoint_id: int, kind: str, data: Mapping[str, Any]) -> int:

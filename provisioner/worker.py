@@ -1,10 +1,10 @@
 """The sync worker: wait, read, plan, apply, confirm; until it is told to stop.
 
-It is level-triggered: a NOTIFY only ends a wait early. Each node has a thread, a database session
-that holds the node's lock, and one RPC connection. Other threads compare Kamailio's tables, put
-changes of credentials in force, deliver webhooks, run imports, cost calls, record lost ones, and
-tell of refused ones and of guessing. Several workers may run: each piece of work is one worker's at
-a time.
+It is level-triggered: a NOTIFY only ends a wait early, of those whose work it tells of. Each node
+has a thread, a database session that holds the node's lock, and one RPC connection. Other threads
+compare Kamailio's tables, put changes of credentials in force, deliver webhooks, run imports, cost
+calls, record lost ones, and tell of refused ones and of guessing. Several workers may run: each
+piece of work is one worker's at a time.
 """
 
 import logging
@@ -34,10 +34,18 @@ from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
 from provisioner.reconcile import Limits
 from provisioner.settings import Settings
+from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
 log = logging.getLogger(__name__)
 
-CHANNEL = "provisioner_work"
+NODE_WORK = frozenset({"pending_kicks", "pending_reloads"})  # tables
+# Who looks for work in a table; all of them where that is not known. Nodes hear it themselves.
+WORK = {
+    "credential_changes": "credentials",
+    "webhook_deliveries": "webhooks",
+    "imports": "imports",
+    **dict.fromkeys(NODE_WORK, ""),
+}
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
 UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
 SWEEP_INTERVAL = 5.0  # seconds between two looks for calls of nodes that are gone
@@ -54,13 +62,13 @@ class Worker:
         self._limits = Limits(settings.delete_share, settings.delete_floor)
         self._stopping = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
-        self._wakes: dict[str, threading.Event] = {}
+        self._alarms: dict[str, Alarm] = {}
 
     def stop(self) -> None:
         """Ask the worker to finish what it is doing and return from `run`."""
         self._stopping.set()
         self._imports.stop()
-        self._wake_all()
+        self._wake()
 
     def run(self) -> None:
         """Work until stopped."""
@@ -79,7 +87,7 @@ class Worker:
         log.info("worker stopped")
 
     def _listen(self) -> None:
-        """Wake the nodes' threads when there is work, and start one for each node."""
+        """Wake threads when there is work for them, and start one for each node."""
         url = self._settings.database_url
         with db.connect(url, autocommit=True, name="provisioner worker") as connection:
             connection.execute(f"LISTEN {CHANNEL}".encode())
@@ -87,22 +95,29 @@ class Worker:
                 sync_store.save_node(connection, name, rpc_url)
             while not self._stopping.is_set():
                 for node in sync_store.nodes(connection):
-                    self._start(f"node {node.name}", partial(self._watch, node.name))
-                for _ in connection.notifies(timeout=PULSE):
-                    self._wake_all()
+                    self._start_node(node.name)
+                for notice in connection.notifies(timeout=PULSE):
+                    self._wake(WORK.get(notice.payload))
                     if self._stopping.is_set():
                         break
 
-    def _start(self, name: str, work: Callable[[], None]) -> None:
+    def _start(self, name: str, work: Callable[[], None], alarm: Alarm | None = None) -> None:
         """Start a thread that repeats `work`, unless it runs already."""
         if name not in self._threads:
-            self._wakes[name] = threading.Event()
+            self._alarms[name] = alarm or Alarm()
             self._threads[name] = threading.Thread(target=self._repeat, args=(name, work))
             self._threads[name].start()
 
-    def _wake_all(self) -> None:
-        for wake in list(self._wakes.values()):
-            wake.set()
+    def _start_node(self, name: str) -> None:
+        if f"node {name}" not in self._threads:
+            alarm = SessionAlarm(NODE_WORK)
+            self._start(f"node {name}", partial(self._watch, name, alarm), alarm)
+
+    def _wake(self, wanted: str | None = None) -> None:
+        """Wake one thread, or all."""
+        for name, alarm in list(self._alarms.items()):
+            if wanted in (None, name):
+                alarm.set()
 
     def _repeat(self, name: str, work: Callable[[], None]) -> None:
         while not self._stopping.is_set():
@@ -114,28 +129,26 @@ class Worker:
                 log.exception("%s: unexpected error", name)
             self._stopping.wait(RETRY)
 
-    def _watch(self, name: str) -> None:
+    def _watch(self, name: str, alarm: SessionAlarm) -> None:
         """Make a node obey for as long as it answers and this session holds its lock."""
         url = self._settings.database_url
         with db.connect(url, autocommit=True, name=f"provisioner node {name}") as connection:
             node = sync_store.node(connection, name)
             if node is None or not sync_store.lock_node(connection, node.id):
                 return
+            alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
             try:
-                self._obey(NodeSync(connection, node, kamailio, self._interval))
+                sync = NodeSync(connection, node, kamailio, self._interval)
+                while not self._stopping.is_set():
+                    alarm.clear()
+                    sync.step()
+                    alarm.sleep(connection, sync.seconds_to_next_step(PULSE))
             except (NodeUnavailable, RpcFailed) as error:
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
                 kamailio.close()
-
-    def _obey(self, sync: NodeSync) -> None:
-        wake = self._wakes[f"node {sync.node.name}"]
-        while not self._stopping.is_set():
-            wake.clear()
-            sync.step()
-            wake.wait(sync.seconds_to_next_step(PULSE))
 
     def _change_credentials(self) -> None:
         """Put what was scheduled in force, to the moment."""
@@ -187,14 +200,14 @@ class Worker:
                 wake.wait(PULSE)
 
     @contextmanager
-    def _session(self, name: str) -> Iterator[tuple[db.Connection, threading.Event]]:
+    def _session(self, name: str) -> Iterator[tuple[db.Connection, Alarm]]:
         """Give a thread its database session, and the event that wakes it."""
         url = self._settings.database_url
         with (
             db.connect(url, autocommit=True, name=f"provisioner {name}") as connection,
             db.translated_errors(),
         ):
-            yield connection, self._wakes[name]
+            yield connection, self._alarms[name]
 
     def _keep_up(self) -> None:
         """Look after hooks now and then, and forget what is old."""

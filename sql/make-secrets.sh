@@ -29,6 +29,7 @@ add() {
 # The file written last shows that the set is complete.
 if [ -e "$directory/postgres.env" ]; then
     add provisioner.env 903 SECRETS_KEY "$(fernet_key)"
+    add postgres.env 901 REPLICATION_PASSWORD "$(random)"
     exit 0
 fi
 postgres=$(random) provisioner=$(random) kamailio=$(random) rpc_token=$(random)
@@ -50,5 +51,6 @@ KAMAILIO_DB_PASSWORD=$kamailio
 END
 write postgres.env 901 << END
 POSTGRES_PASSWORD=$postgres
+REPLICATION_PASSWORD=$(random)
 END
 chmod 0755 "$directory"

@@ -34,9 +34,12 @@ from provisioner.fields import (
     Id,
     Moment,
     Name,
+    NodeName,
     OwnNetworks,
     Port,
     Prefixes,
+    PrivateRpcUrl,
+    RpcUrl,
     TrunkPriority,
 )
 from provisioner.listing import containing
@@ -220,6 +223,21 @@ class TrunkPatch(Body):
     priority: TrunkPriority = 0
     keepalive: StrictBool = False
     fqdn: HostName | None = None
+
+
+class NodeBody(Body):
+    """A Kamailio node to join, and where it takes JSON-RPC."""
+
+    model_config = _example(name="node2", rpc_url="http://10.0.0.12:8090/rpc")
+
+    name: NodeName
+    rpc_url: PrivateRpcUrl
+
+
+class AnyNodeBody(NodeBody):
+    """The same, of whoever may see the token that is shown there."""
+
+    rpc_url: RpcUrl
 
 
 class NamedBody(Body):

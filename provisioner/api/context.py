@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from secrets import token_hex
 
 from flask import Response, current_app, g, request
 from werkzeug.routing import BaseConverter
 
+from provisioner import origin
 from provisioner.db import Database
 from provisioner.sealing import Sealer
 from provisioner.settings import Settings
@@ -48,7 +48,13 @@ def database() -> Database:
 def identify() -> None:
     """Give the request an id, the client's own if it has a usable one: for logs and the audit."""
     sent = request.headers.get("X-Request-Id", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else token_hex(8)
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else origin.new_request_id()
+    origin.set_request_id(g.request_id)
+
+
+def leave(_: BaseException | None) -> None:
+    """Forget the request: its thread serves others."""
+    origin.set_request_id(None)
 
 
 def tell_id(response: Response) -> Response:

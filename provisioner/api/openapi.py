@@ -27,6 +27,7 @@ _EXAMPLES: dict[str, Any] = {
     "number": "+390612345679",
     "name": "cloudfire",
     "address": "203.0.113.7",
+    "node_name": "node1",
     "registration_id": "uloc-1-6b04dc2d-3d90-2",
 }
 

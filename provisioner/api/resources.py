@@ -65,6 +65,7 @@ def register(app: Flask, settings: Settings) -> None:
     """Add the API's resources, its description and its error shape to an application."""
     app.url_map.converters["id"] = context.IdConverter
     app.before_request(context.identify)
+    app.teardown_request(context.leave)
     app.before_request(reading.refuse_encoded)
     app.after_request(context.tell_id)
     app.after_request(throttling.tell)

@@ -382,11 +382,18 @@ class TrunkView(Versioned):
 
 
 class NodeView(View):
-    """A Kamailio node as its worker last saw it."""
+    """A Kamailio node as its worker last saw it.
+
+    `draining`: it shall take nothing new; `drained`: it does not, and has no call in progress any
+    more. `dialogs` are those calls; null where they are not known.
+    """
 
     model_config = example(
         name="node1",
         state="up",
+        draining=False,
+        drained=False,
+        dialogs=3,
         converged=True,
         pending=0,
         started_at=EXAMPLE_TIME,
@@ -397,6 +404,9 @@ class NodeView(View):
 
     name: str
     state: str
+    draining: bool
+    drained: bool
+    dialogs: int | None
     converged: bool
     pending: int
     started_at: Time | None
@@ -407,5 +417,4 @@ class NodeView(View):
     @classmethod
     def of(cls, node: Node) -> Self:
         """Show one."""
-        fields = {name: getattr(node, name) for name in cls.model_fields if name != "converged"}
-        return cls(**fields, converged=node.state == "up" and node.pending == 0)
+        return cls(**{name: getattr(node, name) for name in cls.model_fields})

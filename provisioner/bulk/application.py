@@ -139,6 +139,7 @@ def _credentials(
 
 def _store_hashes(connection: Connection, ids: Sequence[int], secrets: Sequence[Secret]) -> None:
     with connection.cursor() as cursor, cursor.copy(BULK["credentials_copy"]) as copy:
+        copy.set_types(("int8", "text", "text", "text", "text"))
         for account_id, secret in zip(ids, secrets, strict=True):
             copy.write_row(
                 (account_id, secret.username, secret.realm, secret.ha1, secret.ha1_sha256)

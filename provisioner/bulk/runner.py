@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provisioner import db, store
+from provisioner import db, origin, store
 from provisioner.bulk import import_store
 from provisioner.bulk.application import Server
 from provisioner.bulk.errors import ImportCancelled, Overtaken
@@ -21,6 +21,7 @@ from provisioner.bulk.model import Import, Progress, Status
 from provisioner.bulk.sinks import DatabaseSink, NoSink
 from provisioner.db import Connection
 from provisioner.errors import DatabaseUnavailable
+from provisioner.lines import about
 from provisioner.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,13 +68,17 @@ class ImportRunner:
 
     def _try(self, connection: Connection, import_id: int) -> None:
         job = import_store.attempt(connection, import_id)
-        if job is None:
-            return
+        if job is not None:
+            with origin.of_request(job.actor.request_id):
+                self._attempt(connection, job)
+
+    def _attempt(self, connection: Connection, job: Import) -> None:
         try:
             if job.attempts > ATTEMPTS_MAX:
                 self._fail(connection, job, "It was given up after too many attempts.")
             else:
                 self._run(connection, job)
+                log.info("import ended", extra=about(import_id=job.id, kind=job.kind))
         except (ImportCancelled, _Stopped) as end:
             log.info("import %s: %s", job.id, end.__doc__)
         except Overtaken as error:

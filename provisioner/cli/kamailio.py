@@ -1,23 +1,20 @@
-"""`provisioner sync`, `nodes`, `forget-node`, `reload-tls`, `diagnose`: Kamailio's side."""
+"""`provisioner sync`, `reload-tls`, `diagnose`: Kamailio's side."""
 
 from collections.abc import Mapping, Sequence
 
-from provisioner import comparison, db, journal, sync_store
+from provisioner import comparison, db, sync_store
 from provisioner.api.diagnosis import diagnosed
-from provisioner.api.views import NodeView
 from provisioner.cli.exits import Exit
 from provisioner.cli.output import Output
 from provisioner.cli.parsing import Commands, add_account
 from provisioner.cli.session import Session
 from provisioner.db import Connection
-from provisioner.errors import NodeUnavailable, NotFound, RpcFailed
-from provisioner.journal import Change
+from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.model import Node
 from provisioner.reconcile import Limits, Repair
 
 REPAIR = ("action", "target", "key", "detail")
-COLUMNS = ("name", "state", "converged", "pending", "last_seen_at", "last_compared_at")
 
 
 def add_commands(commands: Commands) -> None:
@@ -27,12 +24,7 @@ def add_commands(commands: Commands) -> None:
     )
     sync.add_argument("--apply", action="store_true", help="put right what differs")
     sync.add_argument("--force", action="store_true", help="also where that deletes many rows")
-    commands.add("nodes", _nodes, "List the Kamailio nodes as their worker last saw them.")
     add_account(commands.add("diagnose", _diagnose, "Answer why a phone cannot register or call."))
-    forget = commands.add(
-        "forget-node", _forget_node, "Stop waiting for a Kamailio node that is gone.", json=False
-    )
-    forget.add_argument("name")
     commands.add("reload-tls", _reload_tls, "Have the Kamailio nodes read their certificates anew.")
 
 
@@ -88,23 +80,6 @@ def _plan_node(connection: Connection, node: Node, rpc_token: str) -> list[Repai
         return comparison.plan_node(connection, node, kamailio)
     finally:
         kamailio.close()
-
-
-def _nodes(session: Session) -> Exit:
-    with session.transaction() as connection:
-        found = sync_store.nodes(connection)
-    session.output.many([NodeView.of(node) for node in found], COLUMNS, more=False)
-    return Exit.DONE
-
-
-def _forget_node(session: Session) -> Exit:
-    with session.transaction() as connection:
-        name = session.options.name
-        if not sync_store.delete_node(connection, name):
-            raise NotFound(f"There is no node named {name}.")
-        change = Change(type="node.forgotten", subject="node", subject_id=name)
-        journal.record(connection, session.actor, change)
-    return Exit.DONE
 
 
 def _reload_tls(session: Session) -> Exit:

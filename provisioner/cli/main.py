@@ -16,6 +16,7 @@ from provisioner.cli import (
     calls,
     files,
     kamailio,
+    nodes,
     numbers,
     people,
     service,
@@ -29,7 +30,9 @@ from provisioner.errors import ProvisionerError
 from provisioner.settings import load_settings
 
 DESCRIPTION = "Creates SIP accounts and makes Kamailio obey them."
-COMMANDS = (*(service, accounts, numbers, calls, people, files, billing, trunks, kamailio, bans),)
+COMMANDS = (
+    *(service, accounts, numbers, calls, people, files, billing, trunks, nodes, kamailio, bans),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

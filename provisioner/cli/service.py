@@ -13,7 +13,7 @@ from provisioner.cli.parsing import Commands
 from provisioner.cli.session import Session
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
-from provisioner.lines import FORMAT, OneLine
+from provisioner.lines import formatter
 from provisioner.migrate import migrate
 from provisioner.sealing import Sealer
 from provisioner.server import serve
@@ -36,15 +36,15 @@ def add_commands(commands: Commands) -> None:
     login.add_argument("--file", type=Path, required=True, help="where his password goes, 0600")
 
 
-def _log() -> None:
+def _log(session: Session) -> None:
     """Tell what happens; the other commands say what they do themselves."""
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLine(FORMAT))
+    handler.setFormatter(formatter(session.settings.log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _serve(session: Session) -> Exit:
-    _log()
+    _log(session)
     Sealer(session.settings.secrets_keys)  # or else one sentence here, not one of each process
     serve(session.settings)
     return Exit.DONE
@@ -52,7 +52,7 @@ def _serve(session: Session) -> Exit:
 
 def _work(session: Session) -> Exit:
     """Work until a signal asks to stop; the work is done by another thread, which it interrupts."""
-    _log()
+    _log(session)
     Sealer(session.settings.secrets_keys)
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -67,7 +67,7 @@ def _work(session: Session) -> Exit:
 
 
 def _migrate(session: Session) -> Exit:
-    _log()
+    _log(session)
     applied = migrate(session.settings)
     done = f"applied {', '.join(applied)}" if applied else "the database is up to date"
     session.output.say(done)

@@ -4,7 +4,7 @@ from flask import flash, get_template_attribute, redirect, render_template
 from flask_babel import gettext
 from werkzeug import Response as AnyResponse
 
-from provisioner import bans, sync_store
+from provisioner import bans, nodes, sync_store
 from provisioner.access import Permission
 from provisioner.api.context import services
 from provisioner.bans import Bans
@@ -35,6 +35,36 @@ def live_nodes(visit: Visit) -> dict[str, str]:
         name: str(get_template_attribute("nodes/parts.html", name)(value))
         for name, value in present.items()
     }
+
+
+@pages.post("/drain", Permission.NODES_MANAGE)
+def drain_node(visit: Visit) -> AnyResponse:
+    """Have a node take nothing new."""
+    name = _set_draining(visit, draining=True)
+    if name:
+        text = gettext("%(name)s takes nothing new; its calls go on.", name=name)
+        flash(text, "success")
+    return redirect(LIST)
+
+
+@pages.post("/resume", Permission.NODES_MANAGE)
+def resume_node(visit: Visit) -> AnyResponse:
+    """Have a node take registrations and calls again."""
+    name = _set_draining(visit, draining=False)
+    if name:
+        text = gettext("%(name)s takes registrations and calls again.", name=name)
+        flash(text, "success")
+    return redirect(LIST)
+
+
+def _set_draining(visit: Visit, *, draining: bool) -> str:
+    """Return the node's name; empty where it was forgotten meanwhile, which is told."""
+    try:
+        name = Form()["name"]
+        return nodes.set_draining(visit.connection, visit.actor, name, draining=draining).name
+    except NotFound as error:
+        flash(messages.of_error(error), "error")
+        return ""
 
 
 @pages.post("/lift", Permission.BANS_LIFT)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from provisioner import hook_store
+from provisioner import hook_store, origin
 from provisioner.access import Actor, Permission, Role, Via
 from provisioner.db import Connection, Database
 from provisioner.errors import Conflict, DatabaseUnavailable, Forbidden
@@ -67,6 +67,7 @@ def receive(database: Database, source: Actor, incoming: Incoming) -> EventStatu
             version=incoming.version,
             occurred_at=incoming.occurred_at,
             data=dict(incoming.data),
+            request_id=source.request_id,
         )
         if event_id is None:
             return _sent_before(connection, source, incoming)
@@ -137,9 +138,15 @@ def retry(database: Database, event_id: int) -> list[str]:
         if hook_store.event_status(connection, event_id).status != Status.REJECTED:
             return []  # decided meanwhile
         actor = Actor(
-            Via.HOOK, stored.source_id, stored.source_name, Role.ADMIN, stored.customer_id
+            Via.HOOK,
+            stored.source_id,
+            stored.source_name,
+            Role.ADMIN,
+            stored.customer_id,
+            request_id=stored.request_id,
         )
-        return handle(connection, actor, event_id)
+        with origin.of_request(stored.request_id):
+            return handle(connection, actor, event_id)
 
 
 def retry_blocked(database: Database) -> None:

@@ -127,16 +127,21 @@ DELETE FROM kamailio.subscriber WHERE account_id = %(account_id)s;
 
 -- name: kick
 -- Leaves work for one node, or for all where node_id is null: the account's bindings that are no
--- longer allowed must go.
+-- longer allowed must go. The newest change's request is the one that is followed.
 INSERT INTO provisioner.pending_kicks AS present
-       (node_id, username, generation, drop_all)
-SELECT id, %(username)s, nextval('provisioner.generation'), %(drop_all)s
+       (node_id, username, generation, drop_all, account_id, request_id, traceparent, asked_at)
+SELECT nodes.id, %(username)s, nextval('provisioner.generation'), %(drop_all)s,
+       (SELECT account.id FROM provisioner.sip_accounts AS account
+         WHERE account.main_number = '+' || %(username)s),
+       %(request_id)s, %(traceparent)s, clock_timestamp()
   FROM provisioner.nodes
  WHERE %(node_id)s::bigint IS NULL OR id = %(node_id)s
 ON CONFLICT (node_id, username) DO UPDATE
    SET generation = excluded.generation,
        drop_all = (present.drop_all AND present.confirmed_at IS NULL) OR excluded.drop_all,
-       due_at = now(), confirmed_at = NULL;
+       due_at = now(), confirmed_at = NULL, account_id = excluded.account_id,
+       request_id = excluded.request_id, traceparent = excluded.traceparent,
+       asked_at = excluded.asked_at;
 
 -- name: kicks_unconfirmed
 SELECT count(*) AS pending

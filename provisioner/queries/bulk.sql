@@ -272,7 +272,9 @@ SELECT account.id, account.main_number
  ORDER BY lines.line;
 
 -- name: credentials_copy
-COPY provisioner.credentials (account_id, username, realm, ha1, ha1_sha256) FROM STDIN;
+-- In binary: of a line of text that fails, PostgreSQL's log repeats the hashes.
+COPY provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
+FROM STDIN WITH (FORMAT binary);
 
 -- name: subscribers_insert
 -- Fewer rows than accounts: the operator has added a row of his own since the check.

@@ -42,9 +42,9 @@ SELECT source.id, source.customer_id, source.name, key.sealed
 -- No row: the source has sent an event with this id before. One that is being handled at the
 -- moment is waited for.
 INSERT INTO provisioner.incoming_events
-       (source_id, webhook_id, body_sha256, type, version, occurred_at, data)
+       (source_id, webhook_id, body_sha256, type, version, occurred_at, data, request_id)
 VALUES (%(source_id)s, %(webhook_id)s, %(body_sha256)s, %(type)s, %(version)s, %(occurred_at)s,
-        %(data)s)
+        %(data)s, %(request_id)s)
 ON CONFLICT ON CONSTRAINT incoming_events_webhook_id_key DO NOTHING
 RETURNING id;
 
@@ -165,7 +165,7 @@ SELECT event.id
 
 -- name: event_to_try
 SELECT event.id, event.type, event.version, event.occurred_at, event.data, event.status,
-       event.webhook_id, event.subject_id, subject.customer_id, event.source_id,
+       event.webhook_id, event.subject_id, event.request_id, subject.customer_id, event.source_id,
        coalesce(source.name, 'a deleted source') AS source_name
   FROM provisioner.incoming_events AS event
   JOIN provisioner.hook_subjects AS subject ON subject.id = event.subject_id

@@ -47,11 +47,14 @@ ON CONFLICT (network_id, ip_addr, mask) DO UPDATE SET tag = excluded.tag
 
 -- name: reload
 -- Leaves work for one node, or for all where node_id is null: load the allowlists again.
-INSERT INTO provisioner.pending_reloads (node_id, generation)
-SELECT id, nextval('provisioner.generation')
+INSERT INTO provisioner.pending_reloads
+       (node_id, generation, request_id, traceparent, asked_at)
+SELECT id, nextval('provisioner.generation'), %(request_id)s, %(traceparent)s, clock_timestamp()
   FROM provisioner.nodes
  WHERE %(node_id)s::bigint IS NULL OR id = %(node_id)s
-ON CONFLICT (node_id) DO UPDATE SET generation = excluded.generation, due_at = now();
+ON CONFLICT (node_id) DO UPDATE
+   SET generation = excluded.generation, due_at = now(), request_id = excluded.request_id,
+       traceparent = excluded.traceparent, asked_at = excluded.asked_at;
 
 -- name: reloads_unconfirmed
 SELECT count(*) AS pending FROM provisioner.pending_reloads;

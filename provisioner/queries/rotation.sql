@@ -6,11 +6,11 @@ SELECT due_at, created_at, ha1 IS NULL AS expires
  WHERE account_id = %(account_id)s;
 
 -- name: change_schedule
-INSERT INTO provisioner.credential_changes (account_id, due_at, ha1, ha1_sha256)
-VALUES (%(account_id)s, %(due_at)s, %(ha1)s, %(ha1_sha256)s)
+INSERT INTO provisioner.credential_changes (account_id, due_at, ha1, ha1_sha256, request_id)
+VALUES (%(account_id)s, %(due_at)s, %(ha1)s, %(ha1_sha256)s, %(request_id)s)
 ON CONFLICT (account_id) DO UPDATE
    SET due_at = excluded.due_at, ha1 = excluded.ha1, ha1_sha256 = excluded.ha1_sha256,
-       created_at = now();
+       created_at = now(), request_id = excluded.request_id;
 
 -- name: change_cancel
 DELETE FROM provisioner.credential_changes WHERE account_id = %(account_id)s;
@@ -29,7 +29,7 @@ SELECT account_id FROM provisioner.credential_changes
 -- No row: it was cancelled or put off meanwhile, or another worker was faster.
 DELETE FROM provisioner.credential_changes
  WHERE account_id = %(account_id)s AND due_at <= now()
-RETURNING ha1, ha1_sha256;
+RETURNING ha1, ha1_sha256, request_id;
 
 -- name: credentials_replace
 INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)

@@ -1,8 +1,12 @@
 -- What the worker reads and writes: nodes, pending work, differences, repairs.
 
 -- name: nodes
--- A node that no worker has looked at lately is shown as unwatched.
-SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error,
+-- A node that no worker has looked at lately is shown as unwatched. One that drains is drained once
+-- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
+-- for each of two queries).
+SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
+       coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0
+                AND refuses_since < now() - interval '5 s', false) AS drained,
        CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
             ELSE state
        END AS state,
@@ -20,6 +24,14 @@ INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
 ON CONFLICT (name) DO UPDATE SET rpc_url = excluded.rpc_url, incarnation = NULL
  WHERE nodes.rpc_url <> excluded.rpc_url;
 
+-- name: node_insert
+INSERT INTO provisioner.nodes (name, rpc_url) VALUES (%(name)s, %(rpc_url)s)
+ON CONFLICT DO NOTHING;
+
+-- name: node_drain
+UPDATE provisioner.nodes SET draining = %(draining)s
+ WHERE name = %(name)s AND draining <> %(draining)s;
+
 -- name: node_delete
 DELETE FROM provisioner.nodes WHERE name = %(name)s;
 
@@ -29,8 +41,10 @@ SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) 
 
 -- name: node_seen
 UPDATE provisioner.nodes
-   SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now()
- WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s;
+   SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
+       refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
+ WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
+RETURNING draining;
 
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
@@ -45,7 +59,9 @@ SELECT kamailio.forget_node(%(incarnation)s);
 UPDATE provisioner.nodes SET incarnation = %(incarnation)s WHERE id = %(node_id)s;
 
 -- name: node_away
-UPDATE provisioner.nodes SET state = 'away', last_error = %(error)s WHERE id = %(node_id)s;
+UPDATE provisioner.nodes
+   SET state = 'away', last_error = %(error)s, dialogs = NULL, refuses_since = NULL
+ WHERE id = %(node_id)s;
 
 -- name: node_failing
 UPDATE provisioner.nodes SET last_error = %(error)s WHERE id = %(node_id)s;
@@ -89,12 +105,17 @@ SELECT account.id
 
 -- name: kicks_confirm
 -- A row that has a newer generation by now stays as it is.
+-- Returns what was confirmed, for whom, and how long after it was asked for.
 UPDATE provisioner.pending_kicks AS kick
    SET confirmed_at = now(), drop_all = false,
        due_at = now() + make_interval(secs => %(again_after)s)
   FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS done (username, generation)
  WHERE kick.node_id = %(node_id)s AND kick.username = done.username
-   AND kick.generation = done.generation;
+   AND kick.generation = done.generation
+RETURNING kick.account_id, kick.generation, kick.request_id, kick.traceparent, {since_asked};
+
+-- fragment: since_asked
+extract(epoch FROM clock_timestamp() - asked_at)::double precision * 1000 AS ms
 
 -- name: accounts_converged
 UPDATE provisioner.sip_accounts AS account
@@ -139,11 +160,14 @@ UPDATE provisioner.pending_reloads
  WHERE node_id = %(node_id)s;
 
 -- name: reload_finish
+-- No row: a newer change asks for another one.
 WITH finished AS (
     DELETE FROM provisioner.pending_reloads
      WHERE node_id = %(node_id)s AND generation = %(generation)s
- RETURNING node_id)
-UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished);
+ RETURNING generation, request_id, traceparent, {since_asked}
+), converged AS (
+    UPDATE provisioner.networks SET converged_at = now() WHERE EXISTS (SELECT FROM finished))
+SELECT NULL::bigint AS account_id, * FROM finished;
 
 -- name: restricted_accounts
 -- The accounts that may register, but not from anywhere, with where they may.

@@ -53,6 +53,7 @@ def _run(options: Options) -> None:
         ws_port=options.ws_port,
         media_ports=options.media_ports,
         replica=options.replica,
+        nodes=options.nodes,
         environ=os.environ,
         report=say,
     )

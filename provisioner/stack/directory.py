@@ -22,12 +22,15 @@ class StackDirectory:
         self.logs = self.path / "log"
         self.postgres = self.path / "postgres"
         self.replica = self.path / "replica"
-        self.kamailio = self.path / "kamailio"
         self.passwords = self.path / "passwords.json"
         self.admin_token = self.path / "admin-token"
         self.admin_login = self.path / "admin-login"
         self.environment = self.path / "environment"
         self._lock: int | None = None
+
+    def kamailio_of(self, number: int) -> Path:
+        """Where a node may leave files of its own."""
+        return self.path / ("kamailio" if number == 1 else f"kamailio{number}")
 
     def acquire(self) -> int:
         """Make the directory if need be and take it; return the descriptor of the lock.

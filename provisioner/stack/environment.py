@@ -1,11 +1,11 @@
 """Which process gets which variables: each what it needs, and no other's secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from provisioner.stack.nodes import Node, peer_variables
 from provisioner.stack.passwords import Passwords
 
-NODE = "node1"
 SYSTEM = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -21,20 +21,12 @@ class Environment:
     base: Mapping[str, str]
     passwords: Passwords
     sip_address: str
-    sip_port: int
     http_port: int
     database_port: int
-    rpc_port: int
-    tls_port: int | None = None
-    ws_port: int | None = None
+    nodes: Sequence[Node]
     media_port: int | None = None
     media_mode: str = "auto"
     replica_port: int | None = None
-
-    @property
-    def rpc_url(self) -> str:
-        """Where Kamailio takes JSON-RPC."""
-        return f"http://127.0.0.1:{self.rpc_port}/rpc"
 
     @property
     def database_url(self) -> str:
@@ -64,10 +56,10 @@ class Environment:
         return {
             "DATABASE_URL": self.database_url,
             "SIP_ADDRESS": self.sip_address,
-            "SIP_PORT": str(self.sip_port),
+            "SIP_PORT": str(self.nodes[0].sip),
             "HTTP_ADDRESS": "127.0.0.1",
             "HTTP_PORT": str(self.http_port),
-            "KAMAILIO_NODES": f"{NODE}={self.rpc_url}",
+            "KAMAILIO_NODES": ",".join(f"{node.name}={node.rpc_url}" for node in self.nodes),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
             "SECRETS_KEY": self.passwords.secrets_key,
             **self._replicas(),
@@ -76,7 +68,8 @@ class Environment:
     def _replicas(self) -> dict[str, str]:
         if self.replica_port is None:
             return {}
-        return {"KAMAILIO_REPLICAS": f"{NODE}={self._service_database(self.replica_port)}"}
+        url = self._service_database(self.replica_port)
+        return {"KAMAILIO_REPLICAS": ",".join(f"{node.name}={url}" for node in self.nodes)}
 
     def migration(self, admin_url: str) -> dict[str, str]:
         """Return the variables of `provisioner migrate`."""
@@ -86,18 +79,20 @@ class Environment:
             "KAMAILIO_DB_PASSWORD": self.passwords.kamailio_db,
         }
 
-    def kamailio(self) -> dict[str, str]:
-        """Return Kamailio's variables."""
-        ports = {"KAMAILIO_TLS_PORT": self.tls_port, "KAMAILIO_WS_PORT": self.ws_port}
+    def kamailio(self, node: Node) -> dict[str, str]:
+        """Return the variables of a node's Kamailio."""
+        ports = {"KAMAILIO_TLS_PORT": node.tls, "KAMAILIO_WS_PORT": node.ws}
         return {
             **self._base(),
             **{name: str(port) for name, port in ports.items() if port is not None},
             **self._media(),
             **self._replica(),
+            **self._peers(node),
             "KAMAILIO_DB_URL": self._kamailio_database(self.database_port),
-            "KAMAILIO_NODE": NODE,
-            "KAMAILIO_NONCE_SECRET": self.passwords.nonce_secret,
-            "KAMAILIO_RPC_PORT": str(self.rpc_port),
+            "KAMAILIO_NODE": node.name,
+            "KAMAILIO_SERVER_ID": str(node.number),
+            "KAMAILIO_NONCE_SECRET": node.nonce_secret(self.passwords.nonce_secret),
+            "KAMAILIO_RPC_PORT": str(node.rpc),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
         }
 
@@ -105,6 +100,12 @@ class Environment:
         if self.replica_port is None:
             return {}
         return {"KAMAILIO_REPLICA_URL": self._kamailio_database(self.replica_port)}
+
+    def _peers(self, node: Node) -> dict[str, str]:
+        if node.dmq_address is None:
+            return {}
+        others = [one.dmq_address for one in self.nodes if one != node and one.dmq_address]
+        return {"KAMAILIO_DMQ_ADDRESS": node.dmq_address, **peer_variables(others)}
 
     def _media(self) -> dict[str, str]:
         if self.media_port is None:

@@ -25,7 +25,7 @@ RUN_PACKAGES=(
 )
 TEST_PACKAGES=(
     sip-tester baresip-core sipsak linphone-cli iproute2 iptables nftables chromium
-    fonts-dejavu-core libfaketime nginx-light
+    fonts-dejavu-core libfaketime nginx-light git prometheus systemd
 )
 
 main() {
@@ -92,6 +92,9 @@ install_packages() {
     fi
     if [[ " ${missing[*]} " == *" nginx-light "* ]]; then
         keep_off nginx-common nginx
+    fi
+    if [[ " ${missing[*]} " == *" prometheus "* ]]; then
+        keep_off prometheus prometheus
     fi
     allow_services
     trap - EXIT

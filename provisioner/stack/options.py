@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provisioner.stack.errors import StackError
 from provisioner.stack.media import MediaPorts, read_mode, read_ports
+from provisioner.stack.nodes import MOST
 
 MEDIA_PORTS = MediaPorts(30_000, 30_999)
 
@@ -23,6 +24,7 @@ class Options:
     sip_address: str
     media_ports: MediaPorts
     replica: bool
+    nodes: int = 1
 
 
 def read_options(environ: Mapping[str, str]) -> Options:
@@ -42,7 +44,15 @@ def read_options(environ: Mapping[str, str]) -> Options:
         sip_address=_address(environ, "SIP_ADDRESS", "127.0.0.1"),
         media_ports=read_ports(environ) or MEDIA_PORTS,
         replica=_yes_or_no(environ, "REPLICA", "no"),
+        nodes=_nodes(environ),
     )
+
+
+def _nodes(environ: Mapping[str, str]) -> int:
+    text = environ.get("NODES") or "1"
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+        raise StackError(f'NODES must be a number from 1 to {MOST}, not "{text}".')
+    return int(text)
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

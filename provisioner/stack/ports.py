@@ -120,10 +120,14 @@ class PortBook:
         self._endpoints = dict(endpoints)
         self._given = {name: port for name, port in given.items() if port is not None}
         self._ports = dict(self._given)
+        self._variables: dict[str, str] = {}
 
-    def add(self, name: str, endpoints: Sequence[Endpoint], given: int | None) -> None:
-        """Write down one more port."""
+    def add(
+        self, name: str, endpoints: Sequence[Endpoint], given: int | None, variable: str = ""
+    ) -> None:
+        """Write down one more port; `variable` is what the user gave it by, if not its name."""
         self._endpoints[name] = endpoints
+        self._variables[name] = variable or name
         if given is not None:
             self._given[name] = self._ports[name] = given
 
@@ -146,7 +150,7 @@ class PortBook:
             for endpoint in endpoints:
                 endpoint.check_address()
             if name in self._given:
-                check_free(name, self._given[name], endpoints)
+                check_free(self._variables.get(name, name), self._given[name], endpoints)
             elif name not in self._ports or not is_free(self._ports[name], endpoints):
                 self._ports[name] = free_port(endpoints)
 

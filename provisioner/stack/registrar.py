@@ -26,12 +26,13 @@ def listeners(
     rpc_port: int,
     tls_port: int | None = None,
     ws_port: int | None = None,
+    dmq_port: int | None = None,
 ) -> list[str]:
     """Return the options that name every address and port to listen on; None: no TLS, or no
-    WebSocket, which has TLS where there is any.
+    WebSocket, which has TLS where there is any, or no other nodes.
 
     To others Kamailio speaks from its first listener of a transport, on the loopback from its last:
-    that must be none for WebSocket.
+    that must be none for WebSocket, nor the one for other nodes.
     """
     options = [f"-l{kind}:{_host(one)}:{sip_port}" for one in addresses for kind in ("udp", "tcp")]
     if tls_port is not None:
@@ -41,6 +42,9 @@ def listeners(
         for one in addresses:
             place = 0 if ip_address(one).is_loopback else len(options)
             options.insert(place, f"-l{kind}:{_host(one)}:{ws_port}")
+    if dmq_port is not None:
+        place = 0 if all(ip_address(one).is_loopback for one in addresses) else len(options)
+        options.insert(place, f"-ludp:127.0.0.1:{dmq_port}")
     return [*options, f"-ltcp:127.0.0.1:{rpc_port}"]
 
 

@@ -22,8 +22,9 @@ from provisioner.stack.media import (
     read_ports,
     rtpengine,
 )
+from provisioner.stack.nodes import PORT_STEP, Node, numbered
 from provisioner.stack.passwords import Passwords, load_passwords
-from provisioner.stack.ports import PortBook, tcp, udp, udp_and_tcp
+from provisioner.stack.ports import Endpoint, PortBook, tcp, udp, udp_and_tcp
 from provisioner.stack.postgres import Cluster
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.processes import Command, Process, run_once
@@ -36,6 +37,10 @@ READY_TIMEOUT = 30.0  # seconds until /readyz says that all of it works
 
 class Stack:
     """PostgreSQL, rtpengine, Kamailio, provisioner and worker: started so, stopped in reverse.
+
+    Of Kamailio there may be several `nodes`, which share bindings and bans: the SIP ports of each
+    are 10 above those of the one before it, or chosen free. `kamailio`, `sip_port` and whatever
+    else is one node's are the first node's.
 
     A port that is None is chosen free and kept for the stack's lifetime. `environ` reaches every
     process but PostgreSQL and rtpengine; with KAMAILIO_TLS_CERTIFICATE in it there is a port for
@@ -59,6 +64,7 @@ class Stack:
         extra_sip_addresses: Sequence[str] = (),
         media_address: str | None = None,
         media_ports: MediaPorts | None = None,
+        nodes: int = 1,
         durable: bool = True,
         replica: bool = False,
         report: Callable[[str], None] = lambda _: None,
@@ -71,13 +77,12 @@ class Stack:
         self._report = report
         self._lock = -1  # the descriptor that every process inherits
         self._known_passwords: Passwords | None = None
-        self._ports = _port_book(self._sip_addresses, http_port, sip_port)
+        self._ports = _port_book(http_port)
         self._with_tls = bool(self._base.get("KAMAILIO_TLS_CERTIFICATE"))
-        if self._with_tls:
-            self._ports.add("SIP_TLS_PORT", tcp(*self._sip_addresses), tls_port)
         self._with_ws = bool(self._base.get("KAMAILIO_WS_ORIGINS"))
-        if self._with_ws:
-            self._ports.add("SIP_WS_PORT", tcp(*self._sip_addresses), ws_port)
+        self._numbers = range(1, nodes + 1)
+        for number in self._numbers:
+            self._add_node_ports(number, sip_port, tls_port, ws_port)
         self.media_address = media_address or sip_address
         self._media_mode = read_mode(self._base)
         self._media_ports = media_ports or read_ports(self._base)
@@ -89,11 +94,8 @@ class Stack:
         )
         self.replica = self._replica_process() if replica else None
         self.media = self._media_process()
-        self.kamailio = self._process(
-            "kamailio",
-            self._kamailio_command,
-            lambda: answers_ok(self._ports["KAMAILIO_RPC_PORT"], "/healthz"),
-        )
+        self.kamailios = [self._kamailio_process(number) for number in self._numbers]
+        self.kamailio = self.kamailios[0]
         self.provisioner = self._service("serve", "provisioner", "/livez")
         self.worker = self._service("worker", "worker", "/readyz")
 
@@ -127,9 +129,14 @@ class Stack:
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
+    def nodes(self) -> list[Node]:
+        """Where each Kamailio listens."""
+        return [self._node(number) for number in self._numbers]
+
+    @property
     def rpc_url(self) -> str:
         """Where Kamailio takes JSON-RPC."""
-        return self._environment.rpc_url
+        return self._node(1).rpc_url
 
     @property
     def rpc_token(self) -> str:
@@ -164,13 +171,13 @@ class Stack:
     @property
     def kamailio_environ(self) -> dict[str, str]:
         """The variables of Kamailio, its secrets included."""
-        return self._environment.kamailio()
+        return self._environment.kamailio(self._node(1))
 
     @property
     def processes(self) -> list[Process]:
         """All processes, in the order in which they start."""
         beside = [process for process in (self.replica, self.media) if process is not None]
-        return [self.postgres, *beside, self.kamailio, self.provisioner, self.worker]
+        return [self.postgres, *beside, *self.kamailios, self.provisioner, self.worker]
 
     # Start and stop.
 
@@ -232,7 +239,8 @@ class Stack:
             yield partial(self._start_media, self.media)
         elif self._media_mode != "off":
             self._report("rtpengine is not installed: phones behind NAT may not hear each other")
-        yield self._start_kamailio
+        for number in self._numbers:
+            yield partial(self._start_kamailio, number)
         yield self._start_service
 
     def _start_database(self) -> str:
@@ -256,19 +264,19 @@ class Stack:
         ports = self._settled_media_ports()
         return f"rtpengine ready on {self.media_address}, UDP ports {ports.first} to {ports.last}"
 
-    def _start_kamailio(self) -> str:
-        kinds = {"SIP_TLS_PORT": self._with_tls, "SIP_WS_PORT": self._with_ws}
-        more = [name for name, wanted in kinds.items() if wanted]
-        self._start_with_ports(self.kamailio, "KAMAILIO_RPC_PORT", "SIP_PORT", *more)
-        where = " and ".join(f"{address}:{self.sip_port}" for address in self._sip_addresses)
-        beside = "" if self.tls_port is None else f", TLS on port {self.tls_port}"
-        beside += "" if self.ws_port is None else f", WebSocket on port {self.ws_port}"
-        return f"Kamailio ready on {where}, UDP and TCP{beside}"
+    def _start_kamailio(self, number: int) -> str:
+        self._start_with_ports(self.kamailios[number - 1], *self._node_port_names(number))
+        node = self._node(number)
+        where = " and ".join(f"{address}:{node.sip}" for address in self._sip_addresses)
+        beside = "" if node.tls is None else f", TLS on port {node.tls}"
+        beside += "" if node.ws is None else f", WebSocket on port {node.ws}"
+        name = "Kamailio" if len(self.kamailios) == 1 else f"Kamailio {node.name}"
+        return f"{name} ready on {where}, UDP and TCP{beside}"
 
     def _start_service(self) -> str:
         self.worker.start()
         self._start_with_ports(self.provisioner, "HTTP_PORT")
-        needs = [self.postgres, self.kamailio, self.provisioner]
+        needs = [self.postgres, *self.kamailios, self.provisioner]
         self.worker.wait_ready(READY_TIMEOUT, needs=needs)
         return f"Provisioner and worker ready on {self.api_url}"
 
@@ -326,12 +334,9 @@ class Stack:
             self._base,
             self._passwords,
             sip_address=self.sip_address,
-            sip_port=self.sip_port,
             http_port=self.http_port,
             database_port=self._ports["DATABASE_PORT"],
-            rpc_port=self._ports["KAMAILIO_RPC_PORT"],
-            tls_port=self.tls_port,
-            ws_port=self.ws_port,
+            nodes=self.nodes,
             media_port=None if self.media is None else self._ports["MEDIA_PORT"],
             media_mode=self._media_mode,
             replica_port=None if self.replica is None else self._ports["REPLICA_PORT"],
@@ -394,23 +399,61 @@ class Stack:
             keep=[self._lock],
         )
 
-    def _kamailio_command(self) -> Command:
-        rpc_port = self._ports["KAMAILIO_RPC_PORT"]
-        listen = listeners(
-            self._sip_addresses, self.sip_port, rpc_port, self.tls_port, self.ws_port
+    # The nodes.
+
+    def _node_endpoints(self) -> dict[str, list[Endpoint]]:
+        """Return where each node listens, by the first node's names."""
+        return {
+            "KAMAILIO_RPC_PORT": tcp("127.0.0.1"),
+            "SIP_PORT": udp_and_tcp(self._sip_addresses),
+            **({"SIP_TLS_PORT": tcp(*self._sip_addresses)} if self._with_tls else {}),
+            **({"SIP_WS_PORT": tcp(*self._sip_addresses)} if self._with_ws else {}),
+            **({"KAMAILIO_DMQ_PORT": udp("127.0.0.1")} if len(self._numbers) > 1 else {}),
+        }
+
+    def _add_node_ports(
+        self, number: int, sip_port: int | None, tls_port: int | None, ws_port: int | None
+    ) -> None:
+        given = {"SIP_PORT": sip_port, "SIP_TLS_PORT": tls_port, "SIP_WS_PORT": ws_port}
+        for name, endpoints in self._node_endpoints().items():
+            port = given.get(name)
+            if port is not None:
+                port += PORT_STEP * (number - 1)
+            self._ports.add(numbered(name, number), endpoints, port, name)
+
+    def _node_port_names(self, number: int) -> list[str]:
+        return [numbered(name, number) for name in self._node_endpoints()]
+
+    def _node(self, number: int) -> Node:
+        def port(name: str) -> int | None:
+            return self._ports[numbered(name, number)] if name in self._node_endpoints() else None
+
+        return Node(
+            number,
+            self._ports[numbered("SIP_PORT", number)],
+            self._ports[numbered("KAMAILIO_RPC_PORT", number)],
+            port("SIP_TLS_PORT"),
+            port("SIP_WS_PORT"),
+            port("KAMAILIO_DMQ_PORT"),
         )
+
+    def _kamailio_process(self, number: int) -> Process:
+        return self._process(
+            "kamailio" if number == 1 else f"kamailio{number}",
+            lambda: self._kamailio_command(self._node(number)),
+            lambda: answers_ok(self._node(number).rpc, "/healthz"),
+        )
+
+    def _kamailio_command(self, node: Node) -> Command:
+        listen = listeners(self._sip_addresses, node.sip, node.rpc, node.tls, node.ws, node.dmq)
         return kamailio(
-            self.directory.kamailio, listen, self._environment.kamailio(), keep=[self._lock]
+            self.directory.kamailio_of(node.number),
+            listen,
+            self._environment.kamailio(node),
+            keep=[self._lock],
         )
 
 
-def _port_book(
-    sip_addresses: Sequence[str], http_port: int | None, sip_port: int | None
-) -> PortBook:
-    endpoints = {
-        "HTTP_PORT": tcp("127.0.0.1"),
-        "SIP_PORT": udp_and_tcp(sip_addresses),
-        "DATABASE_PORT": tcp("127.0.0.1"),
-        "KAMAILIO_RPC_PORT": tcp("127.0.0.1"),
-    }
-    return PortBook(endpoints, {"HTTP_PORT": http_port, "SIP_PORT": sip_port})
+def _port_book(http_port: int | None) -> PortBook:
+    endpoints = {"HTTP_PORT": tcp("127.0.0.1"), "DATABASE_PORT": tcp("127.0.0.1")}
+    return PortBook(endpoints, {"HTTP_PORT": http_port})

@@ -74,7 +74,7 @@ def test_what_is_public_is_known_by_name(client: Client) -> None:
     }
     console |= {"/console/invitations/<text>", "/console/provisioning"}
     console |= {"/console/static/<version>/<path:name>"}
-    api = {"/livez", "/readyz", "/api/openapi.json", "/hooks/v1/events"}
+    api = {"/livez", "/readyz", "/api/openapi.json", "/hooks/v1/events", "/metrics"}
     assert public - viewer == api | console
 
 

@@ -38,8 +38,8 @@ MAY: dict[str, Rights] = {
     "kamailio": granted(
         "kamailio",
         {
-            "S": "address call_transfer caller_id did dispatcher domain domain_attrs homes"
-            " subscriber version",
+            "S": "address call_transfer caller_id did dispatcher domain domain_attrs draining_nodes"
+            " homes subscriber version",
             "SIUD": "location location_attrs",
         },
     ),

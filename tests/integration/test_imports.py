@@ -1,6 +1,7 @@
 """Numbers and accounts by the file: checked whole, applied whole or in good part, once."""
 
 import hashlib
+import re
 import threading
 from typing import Any, LiteralString
 
@@ -11,6 +12,7 @@ from psycopg import sql
 from provisioner import db
 from provisioner.bulk.runner import ImportRunner
 from provisioner.settings import Settings
+from provisioner.stack.stack import Stack
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 from tests.integration.importing import (
     ACCOUNT_HEADER,
@@ -225,6 +227,31 @@ def test_no_password_is_in_the_database(imports: Imports, admin: db.Connection) 
     for row in imports.credentials(job):
         assert row["password"] not in everything
         assert row["password"].encode().hex() not in everything
+
+
+def test_a_failure_leaves_no_hash_in_the_log_of_postgresql(
+    imports: Imports, admin: db.Connection, stack: Stack
+) -> None:
+    """PostgreSQL repeats the line of a COPY that it cannot store."""
+    log = stack.directory.logs / "postgres.log"
+    told = len(log.read_bytes())
+    wanted = new_numbers(imports, 1)
+    admin.execute(
+        "CREATE FUNCTION provisioner.refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RAISE ''this line is refused''; END'"
+    )
+    admin.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON provisioner.credentials"
+        " FOR EACH ROW EXECUTE FUNCTION provisioner.refuse()"
+    )
+    try:
+        job = imports.run("accounts", accounts_file(wanted))
+    finally:
+        admin.execute("DROP FUNCTION provisioner.refuse() CASCADE")
+    assert imports.state(job) != "succeeded"
+    lines = log.read_bytes()[told:].decode()
+    assert "COPY credentials, line 1" in lines
+    assert not re.search("[0-9a-f]{32}", lines)
 
 
 def test_the_credentials_are_fetched_once(imports: Imports, admin: db.Connection) -> None:

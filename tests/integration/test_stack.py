@@ -189,11 +189,13 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
         "postgres": r"postgres -D \S+/postgres",
         "replica": r"postgres -D \S+/replica",
         "kamailio": "kamailio",
+        "kamailio2": "kamailio2",
         "provisioner": "provisioner serve",
         "worker": "provisioner worker",
     }
-    with Terminal(tmp_path / "var", REPLICA="yes") as run:
+    with Terminal(tmp_path / "var", NODES=2, REPLICA="yes") as run:
         run.wait_until_up()
+        assert f"Kamailio node2 ready on 127.0.0.1:{run.sip_port + 10}" in run.told()
         for name, command in commands.items():
             kill_hard(pid_of(run, command))
             run.wait_until_told(f"{name} died (signal SIGKILL)")

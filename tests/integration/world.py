@@ -75,6 +75,7 @@ def new_tenant(operator: Client, name: str, digits: str) -> Tenant:
             "import_id": started.json["id"],
             "name": "cloudfire",
             "address": "203.0.113.7",
+            "node_name": "node1",  # which is nobody's, and whom every change would wait for
             "trunk_id": trunk_of(operator, name, project["id"]),
             "registration_id": "uloc-1-1-1",
             "rate_id": 1,
@@ -122,6 +123,7 @@ NOTHING = {
     "import_id": 999_999_999,
     "name": "nothing",
     "address": "192.0.2.1",
+    "node_name": "nothing",
     "trunk_id": 999_999_999,
     "registration_id": "uloc-0-0-0",
     "rate_id": 999_999_999,

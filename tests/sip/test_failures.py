@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from provisioner.errors import RpcFailed
 from provisioner.kamailio import KamailioNode
+from provisioner.stack.probes import answers_ok
 from provisioner.stack.stack import Stack
 from tests.sip.clients import Credentials, Registration, Sipp, Wire
 from tests.sip.conftest import Database
@@ -236,6 +238,43 @@ def test_bindings_survive_a_restart(system: System, stack: Stack, line: Line) ->
         pass
     converged(system)
     assert len(line.bindings()) == 1
+
+
+def test_a_node_answers_nobody_before_it_has_read_its_bindings(
+    stack: Stack, line: Line, database: Database
+) -> None:
+    stack.kamailio.stop()
+    try:
+        with held_bindings(database):
+            stack.kamailio.start()
+            eventually(lambda: asked(database))
+            port = urlsplit(stack.rpc_url).port or 0
+            with pytest.raises(AssertionError):
+                eventually(lambda: answers_ok(port, "/healthz"), within=1)
+    finally:
+        stack.kamailio.start()
+        stack.kamailio.wait_ready()
+    assert len(line.bindings()) == 1
+
+
+@contextmanager
+def held_bindings(database: Database) -> Iterator[None]:
+    """Let Kamailio wait for each row of its bindings until the block is left."""
+    gate = f"PERFORM pg_advisory_lock_shared({GATE}), pg_advisory_unlock_shared({GATE});"
+    for statement in (
+        "CREATE FUNCTION kamailio.gate() RETURNS boolean LANGUAGE plpgsql"
+        f" AS 'BEGIN {gate} RETURN true; END'",
+        "CREATE POLICY gate ON kamailio.location TO kamailio USING (kamailio.gate())",
+        "ALTER TABLE kamailio.location ENABLE ROW LEVEL SECURITY",
+        f"SELECT pg_advisory_lock({GATE})",
+    ):
+        database.execute(statement.encode())
+    try:
+        yield
+    finally:
+        database.execute(f"SELECT pg_advisory_unlock({GATE})".encode())
+        database.execute("ALTER TABLE kamailio.location DISABLE ROW LEVEL SECURITY")
+        database.execute("DROP FUNCTION kamailio.gate CASCADE")
 
 
 # PostgreSQL.

@@ -9,8 +9,9 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
-    ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival"],
-    ["lines"],
+    ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
+    ["origin"],
+    ["lines", "meters", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],
@@ -19,11 +20,11 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers"],
+    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"],
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
-    ["numbers", "networks", "trunks", "call_policies"],
+    ["numbers", "networks", "nodes", "trunks", "call_policies"],
     ["registrations", "accounts", "comparison", "refusals", "guessing"],
     ["bans", "caller_id", "transfers", "rotation", "diagnosis", "call_diagnosis"],
     ["diagnosis_facts"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provisioner.errors import RpcFailed
-from provisioner.kamailio import Binding, Destination, KamailioNode
+from provisioner.kamailio import Binding, Destination, Drop, KamailioNode
 from provisioner.sources import is_inside
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -182,3 +182,37 @@ def test_a_call_that_rings_is_refused_by_its_invite(status: int, refused: bool) 
 def test_a_refusal_with_a_wrong_token_is_an_error() -> None:
     with node(lambda *_: (401, None)) as one, pytest.raises(RpcFailed, match="401"):
         one.refuse_call("6162", 7)
+
+
+def test_of_many_accounts_a_node_is_told_the_fence_before_the_bindings() -> None:
+    seen = []
+
+    def answer(_: str, __: dict[str, str], command: Any) -> tuple[int, Any]:
+        seen.append((command["method"], command["params"][1]))
+        return 200, {"result": "ok"}
+
+    dropped = [Drop("1", "1@realm", 7), Drop("2", "2@realm", None)]
+    with node(answer) as one:
+        assert one.drop_all(dropped) == [None, None]
+    assert seen == [("htable.seti", "1"), ("ul.rm", "1@realm"), ("ul.rm", "2@realm")]
+
+
+def test_of_many_accounts_those_are_named_that_the_node_refused() -> None:
+    def answer(_: str, __: dict[str, str], command: Any) -> tuple[int, Any]:
+        errors = {"1@realm": "AOR not found", "2@realm": "no memory"}
+        message = errors.get(command["params"][1])
+        if message:
+            return 500, {"error": {"code": 500, "message": message}}
+        return 200, {"result": "ok"}
+
+    with node(answer) as one:
+        first, second, third = one.drop_all([Drop(n, f"{n}@realm", None) for n in "123"])
+    assert (first, third) == (None, None)
+    assert second is not None
+    assert second.message == "no memory"
+
+
+def test_a_node_that_refuses_the_token_has_done_nothing_for_anybody() -> None:
+    with node(lambda *_: (401, None)) as one:
+        failures = one.drop_all([Drop(n, f"{n}@realm", 7) for n in "12"])
+    assert all(failures)

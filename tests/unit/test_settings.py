@@ -33,6 +33,7 @@ def test_nodes_are_read_as_pairs() -> None:
         ("SECRETS_KEY", "AAAA"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
         ("WEBHOOK_ALLOWED_NETWORKS", "inside"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:

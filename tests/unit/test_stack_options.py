@@ -42,6 +42,9 @@ def test_a_replica_is_asked_for() -> None:
         ("MEDIA_PORTS", "30000-70000"),
         ("MEDIA_PORTS", "30000-30999-31999"),
         ("MEDIA_PORTS", "a-b"),
+        ("NODES", "0"),
+        ("NODES", "9"),
+        ("NODES", "two"),
     ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:

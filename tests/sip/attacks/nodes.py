@@ -28,6 +28,7 @@ class Node:
     system: System
     kamailio: KamailioNode
     rpc_url: str
+    process: Process
     tls_port: int | None = None
     ws_port: int | None = None
 
@@ -53,11 +54,13 @@ def another_node(
     Over TLS, if it is wanted, it shows the stack's certificate. WebSocket (`ws`) is over TLS then.
 
     `changes` are what makes it weak: patterns that the configuration's lines match once in all its
-    files together, and what stands there instead. `environ` replaces its variables.
+    files together, and what stands there instead. `environ` replaces its variables; with
+    KAMAILIO_DMQ_ADDRESS in it, on 127.0.0.1, it listens to other nodes.
     """
     config = shutil.copytree(CONFIG.parent, folder / "config")
     for pattern, replacement in (changes or {}).items():
         change(config, pattern, replacement)
+    dmq_address = (environ or {}).get("KAMAILIO_DMQ_ADDRESS")
     sip_port = free_port(udp_and_tcp([stack.sip_address]))
     rpc_port = free_port(tcp("127.0.0.1"))
     tls_port = free_port(tcp(stack.sip_address)) if tls else None
@@ -79,7 +82,14 @@ def another_node(
         folder / "log",
         lambda: kamailio(
             folder / "state",
-            listeners([stack.sip_address], sip_port, rpc_port, tls_port, ws_port),
+            listeners(
+                [stack.sip_address],
+                sip_port,
+                rpc_port,
+                tls_port,
+                ws_port,
+                int(dmq_address.rpartition(":")[2]) if dmq_address else None,
+            ),
             variables,
             config=config / CONFIG.name,
         ),
@@ -92,7 +102,7 @@ def another_node(
         rpc = KamailioNode(rpc_url, stack.rpc_token)
         seen = seen_through(system, Registrar(stack.sip_address, sip_port))
         with closing(rpc):
-            yield Node(seen, rpc, rpc_url, tls_port, ws_port)
+            yield Node(seen, rpc, rpc_url, process, tls_port, ws_port)
     finally:
         process.stop()
 

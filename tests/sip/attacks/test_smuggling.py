@@ -70,6 +70,11 @@ DROPPED: dict[str, Callable[[str], str]] = {
     "behind a zero byte and a return": lambda name: f"Subject: x\0\r{name}: {VALUE}",
 }
 ALL = SPELLINGS | DROPPED
+# That claims would pass otherwise is tried with a few each time, with all by `make attack`.
+TRIED_EACH_TIME = {"plain", "folded", "behind a line feed", "behind a zero byte"}
+CONTROLS = [
+    pytest.param(one, marks=() if one in TRIED_EACH_TIME else pytest.mark.attack) for one in ALL
+]
 # The configuration that relays headers and bodies as they come.
 RELAYING = {
     r'\tkeep_hf\("[^\n]*\n': "\treturn;\n",
@@ -217,7 +222,7 @@ def test_no_claim_passes(
     assert passed == []
 
 
-@pytest.mark.parametrize("spelling", ALL)
+@pytest.mark.parametrize("spelling", CONTROLS)
 def test_where_all_is_relayed_claims_pass(
     relaying: Node, trunk: Trunk, device: MakeDevice, spelling: str, figures: Figures
 ) -> None:

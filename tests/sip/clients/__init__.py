@@ -6,8 +6,8 @@ Four phones, `PHONES`, for tests that must hold for any device:
         assert device.register().outcome == (403, "Account Disabled")
 
 `Carrier` and `CarrierCall` for a trunk, both SIPp; `TlsPeer` for one over TLS. `Endpoint` makes
-and takes calls message by message, `Crowd` many at once; `Wire` sends exact bytes; `svwar` and
-`svcrack` are attackers. Conventions:
+and takes calls message by message, `Crowd` many at once; `Fleet` are phones that know several
+servers; `Wire` sends exact bytes; `svwar` and `svcrack` are attackers. Conventions:
 
 - An answer that came is a value (`Registration`), whatever it says; no answer is the value with
   status `NO_ANSWER`. What is an exception (`ClientError`) is a program that is missing, breaks,
@@ -23,6 +23,7 @@ from .carrier import Carrier, CarrierCall
 from .certificates import Authority, Certificate
 from .crowd import Crowd
 from .endpoint import Endpoint
+from .fleet import Fleet, RovingPhone, Tally
 from .linphone import Linphone
 from .message import Message, final_answer, messages_in
 from .model import (
@@ -66,6 +67,7 @@ __all__ = [
     "Endpoint",
     "Enumeration",
     "Exchange",
+    "Fleet",
     "IncomingCall",
     "Linphone",
     "Message",
@@ -73,9 +75,11 @@ __all__ = [
     "Phone",
     "Registrar",
     "Registration",
+    "RovingPhone",
     "Sipp",
     "Sipsak",
     "Softphone",
+    "Tally",
     "TlsPeer",
     "Transport",
     "Wire",

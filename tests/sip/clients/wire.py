@@ -143,6 +143,11 @@ class Wire:
         self._cseq = 0
         self._call_id = secrets.token_hex(12)
 
+    def turn_to(self, registrar: Registrar) -> None:
+        """Speak with another server from the same port, and hear that one alone (over UDP)."""
+        self._socket.connect((registrar.host, registrar.port))
+        self.registrar = registrar
+
     def request(
         self,
         method: str,

@@ -100,7 +100,9 @@ def late(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Itera
     has expired. The library does not let Python sleep, so the service keeps the machine's.
     """
     own = Environment.kamailio
-    monkeypatch.setattr(Environment, "kamailio", lambda given: own(given) | clock.environ)
+    monkeypatch.setattr(
+        Environment, "kamailio", lambda given, node: own(given, node) | clock.environ
+    )
     monkeypatch.setattr(postgres, "ENVIRON", {**postgres.ENVIRON, **clock.environ})
     with Stack(tmp_path / "stack", environ={"SYNC_INTERVAL": "2"}) as stack:
         yield stack
