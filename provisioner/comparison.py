@@ -212,7 +212,8 @@ def _bindings_outside(
 ) -> Iterator[Repair]:
     """Find restricted accounts with a binding from outside their networks."""
     cloudfire = sync_store.cloudfire_cidrs(connection)
-    for username, sources in sync_store.restricted_accounts(connection, usernames):
+    restricted = sync_store.restricted_accounts(connection, usernames, idle_at=node.id)
+    for username, sources in restricted:
         bindings = kamailio.bindings(aor_of(username, realm))
         cidrs = sources.networks(cloudfire)
         outside = [b.source for b in bindings if not is_inside(b.source_address, cidrs)]

@@ -6,6 +6,7 @@ a row is marked only after the node confirmed, and only if no newer change has r
 
 import logging
 from collections.abc import Sequence
+from math import floor
 from time import monotonic
 
 from provisioner import comparison, db, store, sync_store
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
+MEMORY = "cache"  # what a node remembers of credentials, as it calls it where it may be stale
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
@@ -48,6 +50,7 @@ class NodeSync:
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
+        self._fresh_from: float | None = None
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -60,6 +63,11 @@ class NodeSync:
         if looked:
             self._seen("up", uptime)
             self._vouch()
+            self._refresh()
+
+    def leave(self) -> None:
+        """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._kamailio.is_stale(MEMORY)
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -71,10 +79,30 @@ class NodeSync:
             self._compare_at = monotonic()
             self._trusted = False
             self._seen("catching_up", uptime)
+            self._kamailio.is_stale(MEMORY)
+            self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
         self._uptime = uptime
         return uptime
+
+    def _refresh(self) -> None:
+        """Let the node use what it remembers, as far as it has been told of all changes.
+
+        The node's clock is read first: what was committed by then and is not done yet is counted by
+        the query. So a word that arrives late promises no more than one that arrives at once. What
+        the node has remembered before this session had it is forgotten: while it was not ours, or
+        was not known, changes may have left no work for it.
+        """
+        if self._fresh_from is not None:
+            if monotonic() < self._fresh_from:
+                return
+            self._kamailio.forget_all()
+            self._fresh_from = None
+        now = self._kamailio.clock()
+        behind = sync_store.seconds_behind(self._connection, self.node.id)
+        if now is not None and behind is not None:
+            self._kamailio.is_fresh(MEMORY, floor(now - behind))
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -162,26 +190,30 @@ class NodeSync:
         """Drop what is not allowed of each username's bindings; return those about whom the node
         did as it was told.
 
-        The fence comes before the bindings: a REGISTER that was authenticated before the change and
-        is saved after they are dropped sees that it moved, and undoes itself.
+        The fences come before the bindings: a REGISTER that was let in by the former row and is
+        saved after they are dropped sees that it moved, and undoes itself. The node also forgets
+        that row.
         """
-        everything = [kick for kick in kicks if kick.drops_all]
         failures = self._kamailio.drop_all(
             [
                 Drop(
                     kick.username,
-                    aor_of(kick.username, self._realm),
+                    aor_of(kick.username, self._realm) if kick.drops_all else None,
                     None if kick.confirmed else kick.generation,
                 )
-                for kick in everything
+                for kick in kicks
             ]
         )
         refused = {
             kick.username
-            for kick, error in zip(everything, failures, strict=True)
+            for kick, error in zip(kicks, failures, strict=True)
             if error and self._refused(kick, error)
         }
-        restricted = [kick for kick in kicks if not kick.drops_all and kick.sources.restricted]
+        restricted = [
+            kick
+            for kick in kicks
+            if not kick.drops_all and kick.sources.restricted and kick.username not in refused
+        ]
         if restricted:
             cloudfire = sync_store.cloudfire_cidrs(self._connection)
             refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}

@@ -152,6 +152,12 @@ def node_compared(connection: Connection, node_id: int) -> None:
     send(connection, SYNC["node_compared"], node_id=node_id)
 
 
+def seconds_behind(connection: Connection, node_id: int) -> float | None:
+    """Return for how long a node has not been told of all changes; None where it is not known."""
+    row = one(connection, SYNC["node_behind"], node_id=node_id)
+    return None if row is None else float(row["seconds"])
+
+
 def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
     """List work that is due, oldest first."""
     return [
@@ -282,10 +288,14 @@ def finish_reload(connection: Connection, node_id: int, generation: int) -> list
 
 
 def restricted_accounts(
-    connection: Connection, usernames: Collection[str]
+    connection: Connection, usernames: Collection[str], *, idle_at: int | None = None
 ) -> list[tuple[str, Sources]]:
-    """Pick the usernames that may register, but not from anywhere, with where they may."""
-    found = rows(connection, SYNC["restricted_accounts"], usernames=list(usernames))
+    """Pick the usernames that may register, but not from anywhere, with where they may; of those
+    about which the node `idle_at` has work none.
+    """
+    found = rows(
+        connection, SYNC["restricted_accounts"], usernames=list(usernames), node_id=idle_at
+    )
     return [(row["username"], Sources(row["cloudfire"], tuple(row["own"]))) for row in found]
 
 

@@ -10,7 +10,7 @@ piece of work is one worker's at a time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -138,8 +138,8 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            sync = NodeSync(connection, node, kamailio, self._interval)
             try:
-                sync = NodeSync(connection, node, kamailio, self._interval)
                 while not self._stopping.is_set():
                     alarm.clear()
                     sync.step()
@@ -148,6 +148,8 @@ class Worker:
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
+                with suppress(NodeUnavailable, RpcFailed):
+                    sync.leave()
                 kamailio.close()
 
     def _change_credentials(self) -> None:

@@ -90,6 +90,15 @@ SELECT kick.username, kick.generation, kick.drop_all,
  ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at
  LIMIT %(limit)s;
 
+-- name: node_behind
+-- For how long a node has not been told of all changes (s); no row where it is not known any more.
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(kick.pending_since)), 0)::float AS seconds
+  FROM provisioner.nodes
+  LEFT JOIN provisioner.pending_kicks AS kick
+    ON kick.node_id = nodes.id AND kick.confirmed_at IS NULL
+ WHERE nodes.id = %(node_id)s
+ GROUP BY nodes.id;
+
 -- name: kick_postpone
 UPDATE provisioner.pending_kicks
    SET due_at = now() + make_interval(secs => %(seconds)s)
@@ -170,11 +179,15 @@ WITH finished AS (
 SELECT NULL::bigint AS account_id, * FROM finished;
 
 -- name: restricted_accounts
--- The accounts that may register, but not from anywhere, with where they may.
+-- The accounts that may register, but not from anywhere, with where they may; without those about
+-- which that node has work, if one is named.
 SELECT username, source_group > 0 AS cloudfire, string_to_array(allowed_networks, ',') AS own
   FROM provisioner.desired_subscriber
  WHERE registration_allowed AND (source_group > 0 OR allowed_networks <> '')
-   AND username = ANY (%(usernames)s);
+   AND username = ANY (%(usernames)s)
+   AND NOT EXISTS (
+       SELECT FROM provisioner.pending_kicks AS kick
+        WHERE kick.node_id = %(node_id)s AND kick.username = desired_subscriber.username);
 
 -- name: cloudfire_cidrs
 SELECT network_cidrs.cidr::text AS cidr
