@@ -57,13 +57,21 @@ def _work(session: Session) -> Exit:
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     worker = Worker(session.settings)
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=_run_and_tell, args=(worker,))
     thread.start()
-    while thread.is_alive():
-        if signal.sigtimedwait(signals, 1.0):
-            worker.stop()
-            thread.join()
+    # Without a timeout: one that runs out while the process is suspended would look like a signal.
+    signal.sigwait(signals)
+    worker.stop()
+    thread.join()
     return Exit.DONE
+
+
+def _run_and_tell(worker: Worker) -> None:
+    """Work; whoever waits for a signal to stop must not wait for ever if it ends by itself."""
+    try:
+        worker.run()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _migrate(session: Session) -> Exit:
