@@ -33,6 +33,7 @@ from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
 from provisioner.reconcile import Limits
+from provisioner.replica import Replica
 from provisioner.settings import Settings
 from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
@@ -138,7 +139,9 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
-            sync = NodeSync(connection, node, kamailio, self._interval)
+            replica_url = self._settings.replicas.get(name)
+            replica = None if replica_url is None else Replica(replica_url)
+            sync = NodeSync(connection, node, kamailio, self._interval, replica)
             try:
                 while not self._stopping.is_set():
                     alarm.clear()
@@ -151,6 +154,8 @@ class Worker:
                 with suppress(NodeUnavailable, RpcFailed):
                     sync.leave()
                 kamailio.close()
+                if replica is not None:
+                    replica.close()
 
     def _change_credentials(self) -> None:
         """Put what was scheduled in force, to the moment."""

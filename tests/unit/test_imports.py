@@ -20,7 +20,7 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"],
+    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts", "replica"],
     ["listings", "loops", "costing"],
     ["projects", "users"],
     ["logins"],
