@@ -14,6 +14,15 @@ INSERT_NUMBERS = """
      CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
 """
 
+PROJECT = """
+    INSERT INTO kamailio.subscriber
+           (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+            channels, source_group, allowed_networks)
+    SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
+           channels, source_group, allowed_networks
+      FROM provisioner.desired_subscriber
+"""
+
 # Enabled accounts, then Kamailio's rows for them from the view, as a rebuild makes them.
 STATEMENTS = (
     INSERT_NUMBERS,
@@ -38,15 +47,7 @@ STATEMENTS = (
            AS secret (username, ha1, ha1_sha256)
       JOIN provisioner.sip_accounts AS account ON account.main_number = '+' || secret.username
     """,
-    """
-    INSERT INTO kamailio.subscriber
-           (account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
-            channels, source_group)
-    SELECT account_id, username, domain, password, ha1b, ha1, ha1_sha256, registration_allowed,
-           channels, source_group
-      FROM provisioner.desired_subscriber
-     WHERE username = ANY (%(usernames)s)
-    """,
+    f"{PROJECT} WHERE username = ANY (%(usernames)s)",
 )
 
 # Accounts before their numbers: that the main number is one of them is checked at the end. Numbers
@@ -54,9 +55,11 @@ STATEMENTS = (
 FILL = (
     """
     INSERT INTO provisioner.sip_accounts
-           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only)
+           (customer_id, project_id, name, main_number, voice_channels, tariff, cloudfire_only,
+            state)
     SELECT project.customer_id, project.id, 'Line ' || i,
-           '+39' || to_char(i * 6180339887 %% 10000000000, 'FM0000000000'), 2, 'pay_per_use', false
+           '+39' || to_char(i * 6180339887 %% 10000000000, 'FM0000000000'), 2, 'pay_per_use', false,
+           'enabled'
       FROM generate_series(1, %(count)s) AS i
      CROSS JOIN (SELECT * FROM provisioner.projects ORDER BY id LIMIT 1) AS project
     """,
@@ -70,6 +73,7 @@ FILL = (
            encode(sha256(main_number::bytea), 'hex')
       FROM provisioner.sip_accounts
     """,
+    PROJECT,
 )
 
 
@@ -112,7 +116,7 @@ def populate(stack: Stack, count: int, voice_channels: int = 2) -> list[Secret]:
 
 
 def fill(stack: Stack, count: int) -> None:
-    """Add that many accounts as rows of the truth alone, with made-up hashes, for reading only."""
+    """Add that many enabled accounts and their projection, with made-up hashes."""
     with psycopg.connect(stack.database_admin_url) as connection:
         for statement in FILL:
             connection.execute(statement, {"count": count, "realm": realm_of(stack)})

@@ -47,15 +47,15 @@ def create(
             they say.
     """
     project = projects.for_new(connection, actor, new.project_id)
-    # Asked first: that a number is taken is told to those only whose project it belongs to.
-    if store.project_number(connection, project.id, new.main_number) is None:
+    inserted = store.insert_account(connection, actor, project, new, secret)
+    # That a number is taken is told to those only whose project it belongs to.
+    if inserted is None:
         raise NumberUnknown("main_number")
-    account_id = store.insert_account(connection, project, new)
-    numbers.take(connection, project.id, new.main_number, account_id, field="main_number")
-    if secret is not None:
-        store.save_credentials(connection, account_id, secret)
-        _project(connection, account_id)
-    store.insert_tariff(connection, actor, account_id, new.tariff)
+    account_id, taken = inserted
+    if not taken:
+        raise numbers.not_choosable(connection, project.id, new.main_number, field="main_number")
+    if secret is not None and not store.project_subscriber(connection, account_id):
+        raise UsernameTaken()
     account = read(connection, actor, account_id)
     _record(connection, actor, "account.created", None, account)
     return account
@@ -79,8 +79,7 @@ def locked(connection: Connection, actor: Actor, account_id: int) -> Account:
     Raises:
         NotFound: there is no such account.
     """
-    if not store.lock_account(connection, actor, account_id):
-        raise NotFound("There is no such account.")
+    store.lock_account(connection, actor, account_id)
     return read(connection, actor, account_id)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from provisioner import tracing
 from provisioner.errors import (
     DatabaseUnavailable,
     EmailTaken,
@@ -168,15 +169,30 @@ class Database:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, traced: bool = True) -> Iterator[Connection]:
         """Give a connection whose work is committed at the end, or rolled back on an error.
+
+        Who only looks, over and over, has it not `traced`.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached; nothing was changed.
             ProvisionerError: a constraint was violated, as the domain error it stands for.
         """
-        with translated_errors(), self._connection() as connection:
+        span = tracing.part("transaction") if traced else nullcontext()
+        with span, translated_errors(), self._connection() as connection:
             yield connection
+
+    @contextmanager
+    def exchange(self) -> Iterator[Connection]:
+        """Give a transaction whose statements are sent `together`, as is its end. Not for COPY, nor
+        for cursors that the server keeps.
+
+        Raises:
+            DatabaseUnavailable, ProvisionerError: as `transaction` does.
+        """
+        with self.transaction() as connection, together(connection):
+            yield connection
+            connection.execute("COMMIT")
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from provisioner import webhook_store
 from provisioner.access import Actor
-from provisioner.db import Connection, run
+from provisioner.db import Connection, send
 from provisioner.queries import JOURNAL
 
 
@@ -42,43 +42,42 @@ class Change:
 
 
 def record(connection: Connection, actor: Actor, change: Change) -> None:
-    """Write a change down in the transaction that makes it."""
-    run(
-        connection,
-        JOURNAL["audit_insert"],
-        via=actor.via,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        source=actor.source,
-        request_id=actor.request_id,
-        type=change.type,
-        subject=change.subject,
-        subject_id=str(change.subject_id),
-        customer_id=change.customer_id,
-        project_id=change.project_id,
-        before=_json(change.before),
-        after=_json(change.after),
-        version=change.version,
-    )
+    """Write a change down in the transaction that makes it, and leave it for the endpoints that see
+    it: by then it is committed, or never sent.
+    """
+    audit = {
+        "via": actor.via,
+        "actor_id": actor.id,
+        "actor_name": actor.name,
+        "source": actor.source,
+        "request_id": actor.request_id,
+        "type": change.type,
+        "subject": change.subject,
+        "subject_id": str(change.subject_id),
+        "customer_id": change.customer_id,
+        "project_id": change.project_id,
+        "before": _json(change.before),
+        "after": _json(change.after),
+        "version": change.version,
+    }
     if change.type in webhook_store.OUTGOING_TYPES:
-        _publish(connection, change)
+        send(connection, JOURNAL["audit_and_publish"], **audit, **_event(change))
+    else:
+        send(connection, JOURNAL["audit_insert"], **audit)
 
 
-def _publish(connection: Connection, change: Change) -> None:
-    """Leave the change for the endpoints that see it; by then it is committed, or never sent."""
+def _event(change: Change) -> dict[str, Any]:
+    """Return what endpoints are told."""
     identifier = int(change.subject_id) if change.subject == "account" else change.subject_id
     facts = _facts(change.after or change.before) or {}
     if change.subject == "account" and not change.type.startswith("account."):
         facts["account_id"] = identifier
     there = change.subject == "account" and change.type != "account.deleted"
-    webhook_store.publish(
-        connection,
-        change.type,
-        {"id": identifier, **facts, "version": change.version},
-        customer_id=change.customer_id,
-        project_id=change.project_id,
-        account_id=int(change.subject_id) if there else None,
-    )
+    return {
+        "told": change.type,
+        "data": Jsonb({"id": identifier, **facts, "version": change.version}),
+        "account_id": int(change.subject_id) if there else None,
+    }
 
 
 def _facts(about: Facts) -> dict[str, Any] | None:

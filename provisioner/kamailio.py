@@ -19,7 +19,7 @@ TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
 BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
 CACHE, FRESH = "cached", "fresh"  # those of kamailio/cache.cfg
-DRAINING, TRUST = ("node", "draining"), ("trust", "node")  # table and name; kamailio/draining.cfg
+DRAINING, READY = ("node", "draining"), ("ready", "node")  # kamailio/draining.cfg: table, name
 _MISSING = (
     "not found",
     "not found in location table",
@@ -265,9 +265,9 @@ class KamailioNode:
         else:
             self._call_unless_missing("htable.delete", *DRAINING)
 
-    def vouch(self) -> None:
-        """Tell the node, for some seconds, that it can be trusted (htable.seti)."""
-        self._call_unless_missing("htable.seti", *TRUST, 1)
+    def declare_ready(self) -> None:
+        """Let the node tell load balancers, for some seconds, that it is ready (htable.seti)."""
+        self._call_unless_missing("htable.seti", *READY, 1)
 
     def dialogs_count(self) -> int | None:
         """Count the calls in progress, those that ring included; None where the node has no calls

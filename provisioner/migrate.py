@@ -77,6 +77,18 @@ def migrate(settings: Settings, *, patience: float = PATIENCE) -> list[str]:
     return [path.name for path in missing]
 
 
+def make_roles(settings: Settings) -> None:
+    """Make the roles and set their passwords: a backup has neither, but grants them rights.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached.
+    """
+    url = settings.database_admin_url
+    with db.translated_errors(), db.connect(url, name="provisioner migrate") as connection:
+        connection.execute((_folder() / "roles.sql").read_bytes())
+        _set_passwords(connection, settings)
+
+
 class _Steps:
     """Runs transactions that must not keep others waiting."""
 
@@ -150,13 +162,17 @@ def _apply(connection: db.Connection, path: Path) -> None:
 
 
 def _finish(connection: db.Connection, settings: Settings) -> None:
-    _set_password(connection, "provisioner", settings.provisioner_db_password)
-    _set_password(connection, "kamailio", settings.kamailio_db_password)
+    _set_passwords(connection, settings)
     connection.execute(
         "INSERT INTO provisioner.installation (realm) VALUES (%s) ON CONFLICT DO NOTHING",
         [settings.sip_realm],
     )
     _check_realm(connection, settings.sip_realm)
+
+
+def _set_passwords(connection: db.Connection, settings: Settings) -> None:
+    _set_password(connection, "provisioner", settings.provisioner_db_password)
+    _set_password(connection, "kamailio", settings.kamailio_db_password)
 
 
 def _set_password(connection: db.Connection, role: str, password: str) -> None:

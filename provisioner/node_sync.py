@@ -7,18 +7,17 @@ a row is marked only after the node confirmed, and only if no newer change has r
 import logging
 from collections.abc import Sequence
 from math import floor
-from time import monotonic
+from time import monotonic, time_ns
 
-from provisioner import comparison, db, store, sync_store
+from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Drop, KamailioNode, Uptime
-from provisioner.lines import about
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.replica import Replica
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +28,7 @@ BATCH = 500  # pending rows of one step
 MEMORY, REPLICA = "cache", "replica"
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
+BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
 
 
@@ -55,7 +55,7 @@ class NodeSync:
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
-        self._trusted = False
+        self._ready = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
@@ -71,8 +71,7 @@ class NodeSync:
         if monotonic() >= self._compare_at:
             self._compare()
         if looked:
-            self._seen("up", uptime)
-            self._vouch()
+            self._declare_ready(self._seen("up", uptime).behind)
             self._refresh()
 
     def leave(self) -> None:
@@ -89,7 +88,7 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
-            self._trusted = False
+            self._ready = False
             self._seen("catching_up", uptime)
             self.leave()
             self._fresh_from = monotonic() + SECOND_LOOK
@@ -151,13 +150,13 @@ class NodeSync:
         comparison_due = max(0.0, self._compare_at - monotonic())
         return min(longest, comparison_due, longest if work is None else work)
 
-    def _seen(self, state: str, uptime: Uptime) -> None:
+    def _seen(self, state: str, uptime: Uptime) -> Wanted:
         """Record what the node answered, and have it drain, or take calls again, as is wanted.
 
         Its calls are counted after it was asked whether it refuses new ones.
         """
         refuses = self._kamailio.is_draining()
-        draining = sync_store.node_seen(
+        wanted = sync_store.node_seen(
             self._connection,
             self.node,
             state,
@@ -165,25 +164,25 @@ class NodeSync:
             refuses=refuses,
             dialogs=self._kamailio.dialogs_count(),
         )
-        if draining is None:
+        if wanted is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
-        if draining != refuses:
-            self._kamailio.drain(draining=draining)
+        if wanted.draining != refuses:
+            self._kamailio.drain(draining=wanted.draining)
+        return wanted
 
-    def _vouch(self) -> None:
-        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
-        no longer than a few looks.
+    def _declare_ready(self, behind: float | None) -> None:
+        """Vouch for the node to load balancers, for a few looks, once it has done all that it had
+        to when it came, and while it is not far behind.
         """
-        if not self._trusted:
-            node = sync_store.node(self._connection, self.node.name)
-            self._trusted = node is not None and node.pending == 0
-        if self._trusted:
-            self._kamailio.vouch()
+        self._ready = self._ready or behind is None
+        if self._ready and (behind or 0.0) < BEHIND_MAX:
+            self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
+        began = time_ns()
         self._mind_replica(kicks)
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
@@ -201,19 +200,7 @@ class NodeSync:
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
-        self._tell("kick", confirmed)
-
-    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
-        """Tell the end of each change's way: when this node obeyed, and how long that took."""
-        for one in confirmed:
-            facts = about(
-                node=self.node.name,
-                account_id=one.account_id,
-                generation=one.generation,
-                request_id=one.request_id,
-                ms=None if one.ms is None else round(one.ms, 3),
-            )
-            log.info("%s confirmed", work, extra=facts)
+        confirmations.tell(self.node, "kick", confirmed, began)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -280,7 +267,7 @@ class NodeSync:
 
     def _refused(self, kick: Kick, error: RpcFailed) -> bool:
         """Have work that the node refused tried again later."""
-        self._failing(error)
+        self._failing(error, "kick")
         sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
         return True
 
@@ -304,13 +291,14 @@ class NodeSync:
         generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
+        began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
             confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
-            self._tell("reload", confirmed)
+            confirmations.tell(self.node, "reload", confirmed, began)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
@@ -334,11 +322,11 @@ class NodeSync:
             if not wrong:
                 return True
             retry = self._interval
-            self._failing(wrong[0])
+            self._failing(wrong[0], "reload")
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY
-                self._failing(error)
+                self._failing(error, "reload")
         sync_store.postpone_reload(self._connection, self.node.id, retry)
         return False
 
@@ -351,10 +339,12 @@ class NodeSync:
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
-        comparison.repair(self._connection, plan, {}, None)
+        with tallies.COMPARISON.labels("node").time():
+            plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+            comparison.repair(self._connection, plan, {}, None)
         sync_store.node_compared(self._connection, self.node.id)
 
-    def _failing(self, error: RpcFailed) -> None:
+    def _failing(self, error: RpcFailed, kind: str) -> None:
+        tallies.REFUSED_WORK.labels(self.node.name, kind).inc()
         log.error("%s: %s", self.node.name, error.detail)
         sync_store.node_failing(self._connection, self.node.id, error.detail)

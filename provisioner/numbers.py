@@ -14,6 +14,7 @@ from provisioner.errors import (
     NumberTaken,
     NumberTransitionRefused,
     NumberUnknown,
+    ProvisionerError,
 )
 from provisioner.journal import Change
 from provisioner.model import NewNumber, Number
@@ -73,27 +74,28 @@ def change(connection: Connection, actor: Actor, number: str, changes: Mapping[s
     return after
 
 
-def take(
-    connection: Connection,
-    project_id: int,
-    number: str,
-    account_id: int,
-    *,
-    field: str | None = None,
-) -> None:
-    """Bind a choosable number of the project to an account; `field` is the input that named it.
+def take(connection: Connection, project_id: int, number: str, account_id: int) -> None:
+    """Bind a choosable number of the project to an account.
 
     Raises:
         NumberUnknown, NumberTaken, NumberNotActive: why it is not choosable.
     """
-    if store.take_number(connection, project_id, number, account_id):
-        return
+    if not store.take_number(connection, project_id, number, account_id):
+        raise not_choosable(connection, project_id, number)
+
+
+def not_choosable(
+    connection: Connection, project_id: int, number: str, *, field: str | None = None
+) -> ProvisionerError:
+    """Return why a number cannot be chosen: NumberUnknown, NumberTaken or NumberNotActive. `field`
+    is the input that named it.
+    """
     found = store.project_number(connection, project_id, number)
     if found is None:
-        raise NumberUnknown(field or "number")
+        return NumberUnknown(field or "number")
     if found.account_id is not None:
-        raise NumberTaken(field=field)
-    raise NumberNotActive(field=field)
+        return NumberTaken(field=field)
+    return NumberNotActive(field=field)
 
 
 def record(

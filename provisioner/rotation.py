@@ -127,8 +127,7 @@ def apply_due(connection: Connection) -> float | None:
 
 def _apply(connection: Connection, account_id: int) -> None:
     with connection.transaction():
-        if not store.lock_account(connection, WORKER, account_id):
-            return
+        store.lock_account(connection, WORKER, account_id)
         change = one(connection, ROTATION["change_take"], account_id=account_id)
         if change is None:
             return

@@ -52,6 +52,7 @@ class Settings:
     rate_limit: int  # requests a minute of one token, in each process of the API; 0: no limit
     trusted_proxies: int  # how many proxies add the client's address to X-Forwarded-For
     log_format: LogFormat
+    traces_endpoint: str  # where OpenTelemetry's collector takes spans; empty: nowhere
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -89,6 +90,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         rate_limit=int(read.number("RATE_LIMIT", 30_000, above=-1)),
         trusted_proxies=int(read.number("TRUSTED_PROXIES", 0, above=-1)),
         log_format=LogFormat(read.choice("LOG_FORMAT", *LogFormat)),
+        traces_endpoint=read.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
 
 
@@ -129,6 +131,13 @@ class _Reader:
         value = self.text(name, "")
         if value and not TOKEN.fullmatch(value):
             raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
+        return value
+
+    def url(self, name: str) -> str:
+        """Read the address of an HTTP server; empty where there is none."""
+        value = self.text(name, "")
+        if value and not value.startswith(("http://", "https://")):
+            raise SettingInvalid(name, "must begin with http:// or https://")
         return value
 
     def digits(self, name: str, default: str) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from provisioner import origin
+from provisioner import origin, tracing
 from provisioner.access import Actor
 from provisioner.calling import CallerIdRule, CallTransfer
 from provisioner.credentials import Secret
-from provisioner.db import Connection, one, rows, run
+from provisioner.db import Connection, one, rows, run, send
 from provisioner.model import (
     Account,
     Network,
@@ -94,7 +94,7 @@ def take_number(connection: Connection, project_id: int, number: str, account_id
 
 def free_number(connection: Connection, account_id: int, number: str) -> None:
     """Make an account's number choosable again."""
-    run(connection, ACCOUNTS["number_free"], account_id=account_id, number=number)
+    send(connection, ACCOUNTS["number_free"], account_id=account_id, number=number)
 
 
 def additional_numbers(connection: Connection, account_id: int) -> list[str]:
@@ -103,8 +103,12 @@ def additional_numbers(connection: Connection, account_id: int) -> list[str]:
     return [str(row["number"]) for row in found]
 
 
-def insert_account(connection: Connection, project: Project, new: NewAccount) -> int:
-    """Add an account and return its id. NameTaken or NumberTaken where it collides."""
+def insert_account(
+    connection: Connection, actor: Actor, project: Project, new: NewAccount, secret: Secret | None
+) -> tuple[int, bool] | None:
+    """Add an account with what belongs to it; return its id, and whether it got its number. None
+    where the project has no such number; NameTaken or NumberTaken where it collides.
+    """
     row = one(
         connection,
         ACCOUNTS["account_insert"],
@@ -117,14 +121,19 @@ def insert_account(connection: Connection, project: Project, new: NewAccount) ->
         tariff=new.tariff,
         cloudfire_only=new.cloudfire_only,
         allowed_networks=list(new.allowed_networks),
+        username=secret and secret.username,
+        realm=secret and secret.realm,
+        ha1=secret and secret.ha1,
+        ha1_sha256=secret and secret.ha1_sha256,
+        via=actor.via,
+        actor_name=actor.name,
     )
-    assert row is not None  # noqa: S101 - RETURNING
-    return int(row["id"])
+    return (int(row["id"]), bool(row["taken"])) if row else None
 
 
 def save_credentials(connection: Connection, account_id: int, secret: Secret) -> None:
     """Store a secret's hashes in place of the former ones."""
-    run(
+    send(
         connection,
         ACCOUNTS["credentials_upsert"],
         account_id=account_id,
@@ -140,10 +149,9 @@ def has_credentials(connection: Connection, account_id: int) -> bool:
     return one(connection, ACCOUNTS["credentials_exist"], account_id=account_id) is not None
 
 
-def lock_account(connection: Connection, actor: Actor, account_id: int) -> bool:
-    """Wait for all other changes of an account; False where the actor sees no such account."""
-    locked = one(connection, ACCOUNTS["account_lock"], account_id=account_id, **actor.scope)
-    return locked is not None
+def lock_account(connection: Connection, actor: Actor, account_id: int) -> None:
+    """Wait for all other changes of an account, if the actor sees one."""
+    send(connection, ACCOUNTS["account_lock"], account_id=account_id, **actor.scope)
 
 
 def account(connection: Connection, actor: Actor, account_id: int) -> Account | None:
@@ -160,7 +168,7 @@ def account_of_number(connection: Connection, actor: Actor, number: str) -> Acco
 
 def update_account(connection: Connection, account: Account) -> None:
     """Write an account's configuration and state as a new generation."""
-    run(
+    send(
         connection,
         ACCOUNTS["account_update"],
         account_id=account.id,
@@ -176,22 +184,22 @@ def update_account(connection: Connection, account: Account) -> None:
 
 def delete_account(connection: Connection, account_id: int) -> None:
     """Remove an account and its credentials."""
-    run(connection, ACCOUNTS["account_delete"], account_id=account_id)
+    send(connection, ACCOUNTS["account_delete"], account_id=account_id)
 
 
 def project_subscriber(connection: Connection, account_id: int) -> bool:
     """Copy an account's desired row to Kamailio; False where a foreign row is in its place."""
-    return run(connection, ACCOUNTS["subscriber_project"], account_id=account_id) == 1
+    return one(connection, ACCOUNTS["subscriber_project"], account_id=account_id) is not None
 
 
 def erase_unwanted_subscriber(connection: Connection, account_id: int) -> None:
     """Delete an account's rows of Kamailio's table other than the one that ought to exist."""
-    run(connection, ACCOUNTS["subscriber_erase_unwanted"], account_id=account_id)
+    send(connection, ACCOUNTS["subscriber_erase_unwanted"], account_id=account_id)
 
 
 def erase_subscriber(connection: Connection, account_id: int) -> None:
     """Remove an account's row from Kamailio's table."""
-    run(connection, ACCOUNTS["subscriber_erase"], account_id=account_id)
+    send(connection, ACCOUNTS["subscriber_erase"], account_id=account_id)
 
 
 def kick(
@@ -202,14 +210,14 @@ def kick(
     node_id: int | None = None,
 ) -> None:
     """Leave work for one node or all: bindings of the account that are not allowed must go."""
-    run(
+    send(
         connection,
         ACCOUNTS["kick"],
         username=username,
         drop_all=drop_all,
         node_id=node_id,
         request_id=origin.request_id(),
-        traceparent=None,
+        traceparent=tracing.traceparent(),
     )
 
 
@@ -257,12 +265,12 @@ def project_addresses(connection: Connection) -> int:
 
 def reload_allowlists(connection: Connection, node_id: int | None = None) -> None:
     """Leave work for one node or all: load the allowlists again."""
-    run(
+    send(
         connection,
         NETWORKS["reload"],
         node_id=node_id,
         request_id=origin.request_id(),
-        traceparent=None,
+        traceparent=tracing.traceparent(),
     )
 
 
@@ -310,7 +318,7 @@ def call_transfer(connection: Connection, account_id: int) -> CallTransfer:
 
 def save_call_transfer(connection: Connection, account_id: int, transfer: CallTransfer) -> None:
     """Replace an account's transfers."""
-    run(
+    send(
         connection,
         ACCOUNTS["call_transfer_save"],
         account_id=account_id,
@@ -340,7 +348,7 @@ def transfer_chain(connection: Connection, account: Account, target: str) -> set
 
 def insert_tariff(connection: Connection, actor: Actor, account_id: int, tariff: Tariff) -> None:
     """Note that a tariff is in force from now on."""
-    run(
+    send(
         connection,
         JOURNAL["tariff_insert"],
         account_id=account_id,

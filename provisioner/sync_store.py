@@ -66,6 +66,16 @@ class LiveCall:
     answered: bool
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a node: that it drains, or not. And for how many seconds it has not done
+    all that it was asked for; None where it has.
+    """
+
+    draining: bool
+    behind: float | None
+
+
 def nodes(connection: Connection) -> list[Node]:
     """List the nodes with how much each has yet to confirm."""
     return [Node.from_row(row) for row in rows(connection, SYNC["nodes"])]
@@ -111,9 +121,9 @@ def node_seen(
     *,
     refuses: bool,
     dialogs: int | None,
-) -> bool | None:
+) -> Wanted | None:
     """Record that a node answered, whether it refuses what is new, and how many calls it has;
-    return whether it shall drain. None where it is no longer known by this address.
+    return what is wanted of it. None where it is no longer known by this address.
     """
     row = one(
         connection,
@@ -125,7 +135,7 @@ def node_seen(
         refuses=refuses,
         dialogs=dialogs,
     )
-    return None if row is None else bool(row["draining"])
+    return None if row is None else Wanted(**row)
 
 
 def node_mark(connection: Connection, node_id: int) -> datetime | None:

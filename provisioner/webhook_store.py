@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from provisioner.access import Actor
 from provisioner.db import Connection, one, rows, run, send
-from provisioner.queries import OUTGOING
+from provisioner.queries import JOURNAL, OUTGOING
 
 # The changes that are told of; others (tokens, users, endpoints themselves) are not.
 OUTGOING_TYPES = (
@@ -119,8 +119,8 @@ def publish(
     """Leave an event for all endpoints that see it, and account.converged if that holds already."""
     send(
         connection,
-        OUTGOING["publish"],
-        type=kind,
+        JOURNAL["publish"],
+        told=kind,
         data=Jsonb(data),
         customer_id=customer_id,
         project_id=project_id,

@@ -9,6 +9,7 @@ docstring is the operation's description.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Any
 
@@ -51,7 +52,7 @@ class Operation:
         """Return what it does."""
         return inspect.getdoc(self.view) or ""
 
-    @property
+    @cached_property
     def body(self) -> type[BaseModel] | None:
         """Return the model of the request's body; None where it has none."""
         given: type[BaseModel] | None = self._annotation("body")
@@ -59,12 +60,12 @@ class Operation:
             return NoFields
         return given
 
-    @property
+    @cached_property
     def query(self) -> type[BaseModel]:
         """Return the model of the query parameters."""
         return self._annotation("query") or NoQuery
 
-    @property
+    @cached_property
     def answer(self) -> Any:
         """Return the model of the answer; None where it has no body."""
         annotation = inspect.signature(self.view).return_annotation
@@ -72,7 +73,7 @@ class Operation:
             return annotation.__args__[0]
         return annotation
 
-    @property
+    @cached_property
     def streams_in(self) -> bool:
         """True where the view reads the request's body itself, as a stream."""
         return "stream" in inspect.signature(self.view).parameters

@@ -47,7 +47,8 @@ class Call:
 
 def serve(operation: Operation, **path: Any) -> Response:
     """Serve one request of an operation."""
-    with ExitStack() as held, database().transaction() as connection:
+    begin = database().transaction if operation.streams_in else database().exchange
+    with ExitStack() as held, begin() as connection:
         actor = _authenticated(connection)
         throttling.count(actor)
         if not actor.may(operation.permission):

@@ -51,12 +51,33 @@ SELECT numbers.number
  ORDER BY numbers.number;
 
 -- name: account_insert
-INSERT INTO provisioner.sip_accounts
-       (customer_id, project_id, external_id, name, main_number, voice_channels, tariff,
-        cloudfire_only, allowed_networks)
-VALUES (%(customer_id)s, %(project_id)s, %(external_id)s, %(name)s, %(main_number)s,
-        %(voice_channels)s, %(tariff)s, %(cloudfire_only)s, %(allowed_networks)s::cidr[])
-RETURNING id;
+-- A new account with its tariff and, where there is one, its secret, on a number of its project that
+-- is choosable. No row: the project has no such number; not `taken`: it is not choosable.
+WITH account AS (
+    INSERT INTO provisioner.sip_accounts
+           (customer_id, project_id, external_id, name, main_number, voice_channels, tariff,
+            cloudfire_only, allowed_networks)
+    SELECT %(customer_id)s, project_id, %(external_id)s, %(name)s, number, %(voice_channels)s,
+           %(tariff)s, %(cloudfire_only)s, %(allowed_networks)s::cidr[]
+      FROM provisioner.numbers
+     WHERE project_id = %(project_id)s AND number = %(main_number)s
+    RETURNING id, main_number),
+taken AS (
+    UPDATE provisioner.numbers
+       SET account_id = account.id,
+           generation = nextval('provisioner.generation'), changed_at = now()
+      FROM account
+     WHERE project_id = %(project_id)s AND number = account.main_number
+       AND numbers.state = 'active' AND account_id IS NULL
+    RETURNING account_id),
+secret AS (
+    INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
+    SELECT id, %(username)s, %(realm)s, %(ha1)s, %(ha1_sha256)s
+      FROM account WHERE %(ha1)s::text IS NOT NULL),
+in_force AS (
+    INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)
+    SELECT id, %(tariff)s, %(via)s, %(actor_name)s FROM account)
+SELECT id, EXISTS (SELECT FROM taken) AS taken FROM account;
 
 -- name: credentials_upsert
 INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
@@ -111,7 +132,8 @@ ON CONFLICT (username, domain) DO UPDATE
        channels = excluded.channels, source_group = excluded.source_group,
        allowed_networks = excluded.allowed_networks, account_id = excluded.account_id
  WHERE present.account_id = excluded.account_id
-    OR (present.account_id IS NULL AND present.ha1 = excluded.ha1);
+    OR (present.account_id IS NULL AND present.ha1 = excluded.ha1)
+RETURNING account_id;
 
 -- name: subscriber_erase_unwanted
 -- Removes an account's rows other than the one that ought to exist.

@@ -51,41 +51,8 @@ SELECT sealed FROM provisioner.webhook_endpoint_keys
  WHERE endpoint_id = %(endpoint_id)s AND (expires_at IS NULL OR expires_at > now())
  ORDER BY id DESC;
 
--- name: publish
--- An event and its deliveries, in the transaction of the change that it tells of; and beside it
--- account.converged, where no node has to confirm the change of an account. An event is kept where
--- an endpoint sees such events, be it inactive, so that it can be replayed. One that is being
--- deleted is waited for, and gets nothing.
-WITH endpoint AS (
-    SELECT id, types, active
-      FROM provisioner.webhook_endpoints
-     WHERE (customer_id IS NULL OR customer_id = %(customer_id)s)
-       AND (project_id IS NULL OR project_id = %(project_id)s)
-       FOR KEY SHARE),
-told AS (
-    SELECT %(type)s::text AS type,
-           %(data)s::jsonb
-           || coalesce((SELECT jsonb_build_object('external_id', account.external_id)
-                          FROM provisioner.sip_accounts AS account
-                         WHERE account.id = %(account_id)s), '{}') AS data
-     UNION ALL
-    SELECT 'account.converged', converged.data
-      FROM provisioner.account_converged AS converged
-     WHERE converged.id = %(account_id)s),
-event AS (
-    INSERT INTO provisioner.outgoing_events (type, customer_id, project_id, data)
-    SELECT told.type, %(customer_id)s, %(project_id)s, told.data
-      FROM told
-     WHERE EXISTS (SELECT FROM endpoint WHERE types = '{}' OR told.type = ANY (types))
-    RETURNING id, type)
-INSERT INTO provisioner.webhook_deliveries (event_id, endpoint_id)
-SELECT event.id, endpoint.id
-  FROM event
-  JOIN endpoint ON endpoint.types = '{}' OR event.type = ANY (endpoint.types)
- WHERE endpoint.active;
-
 -- name: publish_converged
--- Tells of accounts that have become live on all nodes; of endpoints see `publish`.
+-- Tells of accounts that have become live on all nodes; of endpoints see `publish` in journal.sql.
 WITH endpoint AS (
     SELECT id, customer_id, project_id
       FROM provisioner.webhook_endpoints

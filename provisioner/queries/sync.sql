@@ -41,11 +41,16 @@ DELETE FROM provisioner.nodes WHERE name = %(name)s;
 SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) AS locked;
 
 -- name: node_seen
+-- Also tells for how long it has not confirmed all that it was asked for (s); NULL: it has.
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
        refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
  WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
-RETURNING draining;
+RETURNING draining, extract(epoch FROM now() - least(
+           (SELECT min(pending_since) FROM provisioner.pending_kicks
+             WHERE node_id = nodes.id AND confirmed_at IS NULL),
+           (SELECT pending_since FROM provisioner.pending_reloads WHERE node_id = nodes.id)
+       ))::float AS behind;
 
 -- name: node_mark
 SELECT last_seen_at FROM provisioner.nodes WHERE id = %(node_id)s;
@@ -94,12 +99,13 @@ SELECT kick.username, kick.generation, kick.drop_all,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
        coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
-  FROM provisioner.pending_kicks AS kick
+  FROM (SELECT * FROM provisioner.pending_kicks
+         WHERE node_id = %(node_id)s
+           AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
+         ORDER BY confirmed_at IS NOT NULL, due_at
+         LIMIT %(limit)s) AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
- WHERE kick.node_id = %(node_id)s
-   AND kick.due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
- ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at
- LIMIT %(limit)s;
+ ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at;
 
 -- name: node_behind
 -- For how long a node has not been told of all changes (s); no row where it is not known any more.

@@ -26,6 +26,7 @@ class StackDirectory:
         self.admin_token = self.path / "admin-token"
         self.admin_login = self.path / "admin-login"
         self.environment = self.path / "environment"
+        self.database_owner = self.path / "database-owner"
         self._lock: int | None = None
 
     def kamailio_of(self, number: int) -> Path:

@@ -23,6 +23,7 @@ class Environment:
     sip_address: str
     http_port: int
     database_port: int
+    worker_port: int
     nodes: Sequence[Node]
     media_port: int | None = None
     media_mode: str = "auto"
@@ -59,6 +60,7 @@ class Environment:
             "SIP_PORT": str(self.nodes[0].sip),
             "HTTP_ADDRESS": "127.0.0.1",
             "HTTP_PORT": str(self.http_port),
+            "WORKER_HTTP_PORT": str(self.worker_port),
             "KAMAILIO_NODES": ",".join(f"{node.name}={node.rpc_url}" for node in self.nodes),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
             "SECRETS_KEY": self.passwords.secrets_key,

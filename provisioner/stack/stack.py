@@ -134,6 +134,11 @@ class Stack:
         return [self._node(number) for number in self._numbers]
 
     @property
+    def worker_url(self) -> str:
+        """The worker's own address, for /livez and /metrics."""
+        return f"http://127.0.0.1:{self._ports['WORKER_HTTP_PORT']}"
+
+    @property
     def rpc_url(self) -> str:
         """Where Kamailio takes JSON-RPC."""
         return self._node(1).rpc_url
@@ -212,19 +217,20 @@ class Stack:
             raise
 
     def _write_environment(self) -> None:
-        """Leave what a `provisioner` command needs, for a shell: `. var/environment`."""
+        """Leave what a `provisioner` command needs, for a shell: `. var/environment`. What a backup
+        needs is apart from it: the connection string of the database's owner.
+        """
         lines = [
             f"export {name}={shlex.quote(value)}\n"
             for name, value in self._environment.own().items()
         ]
-        path = self.directory.environment
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text("".join(lines), encoding="utf-8")
+        _leave(self.directory.environment, "".join(lines))
+        _leave(self.directory.database_owner, f"{self.database_admin_url}\n")
 
     def stop(self) -> None:
         """Stop everything, in reverse order; the data stay. Harmless if nothing runs."""
-        self.directory.environment.unlink(missing_ok=True)
+        for path in (self.directory.environment, self.directory.database_owner):
+            path.unlink(missing_ok=True)
         for process in reversed(self.processes):
             process.stop()
         self.directory.release()
@@ -336,6 +342,7 @@ class Stack:
             sip_address=self.sip_address,
             http_port=self.http_port,
             database_port=self._ports["DATABASE_PORT"],
+            worker_port=self._ports["WORKER_HTTP_PORT"],
             nodes=self.nodes,
             media_port=None if self.media is None else self._ports["MEDIA_PORT"],
             media_mode=self._media_mode,
@@ -454,6 +461,14 @@ class Stack:
         )
 
 
+def _leave(path: Path, text: str) -> None:
+    """Write a file that only we read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
 def _port_book(http_port: int | None) -> PortBook:
-    endpoints = {"HTTP_PORT": tcp("127.0.0.1"), "DATABASE_PORT": tcp("127.0.0.1")}
+    names = ("HTTP_PORT", "DATABASE_PORT", "WORKER_HTTP_PORT")
+    endpoints = dict.fromkeys(names, tcp("127.0.0.1"))
     return PortBook(endpoints, {"HTTP_PORT": http_port})

@@ -118,7 +118,7 @@ def test_a_node_that_is_added_again_is_caught_up_before_it_is_trusted(
 ) -> None:
     """While it was forgotten no work was left for it."""
     with stopped(stack.worker):
-        command = [".venv/bin/provisioner", "forget-node", "node1"]
+        command = [".venv/bin/provisioner", "nodes", "forget", "node1"]
         subprocess.run(command, env=stack.environ, check=True)
         assert line.disable()["convergence"]["nodes_total"] == 0
         assert line.bindings() == []  # no node to ask
