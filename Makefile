@@ -10,14 +10,17 @@
 #   NODES        how many Kamailios, the SIP ports of each 10 above the one before (1)
 #   MEDIA_PROXY  which calls go through rtpengine: auto, always, off (auto)
 #   MEDIA_PORTS  its UDP ports (30000-30999)
+#   REPLICA      yes: Kamailio reads credentials from a replica of the database (no)
 #   SIP_REALM    the realm, chosen at the first start (talkytime.test)
 #   KAMAILIO_DIGEST_ALGORITHM  MD5 or SHA-256 (MD5)
 #   ROUNDS       how often 50 calls at once meet a limit, over UDP and TCP each (200)
+#   PHONES       how many phones `make phones` has (1000)
 #   PYTEST_ARGS, BENCH_ARGS  passed on
 
 VAR_DIR ?= var
 export VAR_DIR
 ROUNDS ?= 200
+PHONES ?= 1000
 export ROUNDS
 
 INSTALL := provisioner/stack/install.sh
@@ -31,7 +34,7 @@ COMPOSE := KAMAILIO_REQUESTS_PER_SECOND=100000 KAMAILIO_ADDRESS_GUESSES=100000 \
 	docker compose --project-name provisioner-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attack chaos lint bench demo screenshots lock audit sbom compose-test upgrade-test clean
+.PHONY: help run test attack chaos lint bench phones demo screenshots lock audit sbom compose-test upgrade-test clean
 
 help: ## Show this list
 	@sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -63,6 +66,10 @@ lint: ## Check style and types
 bench: ## Measure speed, both sides of each comparison in one run
 	@$(INSTALL) test
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+phones: ## Keep PHONES phones registered at all nodes of the running system
+	@$(INSTALL) test
+	@$(BIN)/python -m benchmarks.phones --count $(PHONES)
 
 demo: ## Tell the story of one account, live
 	@$(INSTALL) test

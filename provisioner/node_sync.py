@@ -15,16 +15,20 @@ from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
+from provisioner.replica import Replica
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
-MEMORY = "cache"  # what a node remembers of credentials, as it calls it where it may be stale
+# What may be stale at a node, as it calls it: the credentials that it remembers, and its replica of
+# the database.
+MEMORY, REPLICA = "cache", "replica"
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
+BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
 
 
@@ -36,12 +40,18 @@ class NodeSync:
     """
 
     def __init__(
-        self, connection: Connection, node: Node, kamailio: KamailioNode, interval: float
+        self,
+        connection: Connection,
+        node: Node,
+        kamailio: KamailioNode,
+        interval: float,
+        replica: Replica | None = None,
     ) -> None:
         self._connection = connection
         self.node = node
         self._kamailio = kamailio
         self._interval = interval
+        self._replica = replica
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
@@ -50,6 +60,7 @@ class NodeSync:
         self._compare_at = monotonic()
         self._reload_from = monotonic()
         self._fresh_from: float | None = None
+        self._replica_is_fresh = False
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -60,13 +71,14 @@ class NodeSync:
         if monotonic() >= self._compare_at:
             self._compare()
         if looked:
-            self._seen("up", uptime)
-            self._declare_ready()
+            self._declare_ready(self._seen("up", uptime).behind)
             self._refresh()
 
     def leave(self) -> None:
         """Let the node rely on nobody, as nobody will tell it of changes."""
         self._kamailio.is_stale(MEMORY)
+        self._kamailio.is_stale(REPLICA)
+        self._replica_is_fresh = False
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -78,7 +90,7 @@ class NodeSync:
             self._compare_at = monotonic()
             self._ready = False
             self._seen("catching_up", uptime)
-            self._kamailio.is_stale(MEMORY)
+            self.leave()
             self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -102,6 +114,35 @@ class NodeSync:
         behind = sync_store.seconds_behind(self._connection, self.node.id)
         if now is not None and behind is not None:
             self._kamailio.is_fresh(MEMORY, floor(now - behind))
+            self._refresh_replica(floor(now - behind))
+
+    def _refresh_replica(self, as_of: int) -> None:
+        """Let the node read from its replica, as long as that shows what was written last here, and
+        so all changes that the node has been told of before.
+        """
+        mark = sync_store.node_mark(self._connection, self.node.id)
+        if self._replica is not None and mark is not None:
+            if self._replica.follows(self.node.id, mark):
+                self._kamailio.is_fresh(REPLICA, as_of)
+                self._replica_is_fresh = True
+            else:
+                self._doubt_replica()
+        found = None if self._replica is None else self._replica.found
+        sync_store.node_replica(self._connection, self.node.id, found)
+
+    def _mind_replica(self, kicks: Sequence[Kick]) -> None:
+        """Before a fence is raised: where the replica does not show what is to be obeyed, the node
+        reads there no more. No work waits for a replica that is slow.
+        """
+        if self._replica is None or not self._replica_is_fresh:
+            return
+        if not self._replica.shows(self.node.id, kicks):
+            self._doubt_replica()
+
+    def _doubt_replica(self) -> None:
+        if self._replica_is_fresh:
+            self._kamailio.is_stale(REPLICA)
+            self._replica_is_fresh = False
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -109,13 +150,13 @@ class NodeSync:
         comparison_due = max(0.0, self._compare_at - monotonic())
         return min(longest, comparison_due, longest if work is None else work)
 
-    def _seen(self, state: str, uptime: Uptime) -> None:
+    def _seen(self, state: str, uptime: Uptime) -> Wanted:
         """Record what the node answered, and have it drain, or take calls again, as is wanted.
 
         Its calls are counted after it was asked whether it refuses new ones.
         """
         refuses = self._kamailio.is_draining()
-        draining = sync_store.node_seen(
+        wanted = sync_store.node_seen(
             self._connection,
             self.node,
             state,
@@ -123,19 +164,18 @@ class NodeSync:
             refuses=refuses,
             dialogs=self._kamailio.dialogs_count(),
         )
-        if draining is None:
+        if wanted is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
-        if draining != refuses:
-            self._kamailio.drain(draining=draining)
+        if wanted.draining != refuses:
+            self._kamailio.drain(draining=wanted.draining)
+        return wanted
 
-    def _declare_ready(self) -> None:
-        """Vouch for the node to load balancers, once it has done all that it had to when it came;
-        it takes a word for no longer than a few looks.
+    def _declare_ready(self, behind: float | None) -> None:
+        """Vouch for the node to load balancers, for a few looks, once it has done all that it had
+        to when it came, and while it is not far behind.
         """
-        if not self._ready:
-            node = sync_store.node(self._connection, self.node.name)
-            self._ready = node is not None and node.converged
-        if self._ready:
+        self._ready = self._ready or behind is None
+        if self._ready and (behind or 0.0) < BEHIND_MAX:
             self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:
@@ -143,6 +183,7 @@ class NodeSync:
         if not kicks:
             return
         began = time_ns()
+        self._mind_replica(kicks)
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from provisioner import webhook_store
 from provisioner.db import Connection, one, rows, run, send
-from provisioner.model import Node
+from provisioner.model import Node, NodeReplica
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
 from provisioner.sources import Sources
@@ -81,6 +81,16 @@ class LiveCall:
     answered: bool
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a node: that it drains, or not. And for how many seconds it has not done
+    all that it was asked for; None where it has.
+    """
+
+    draining: bool
+    behind: float | None
+
+
 def nodes(connection: Connection) -> list[Node]:
     """List the nodes with how much each has yet to confirm."""
     return [Node.from_row(row) for row in rows(connection, SYNC["nodes"])]
@@ -126,9 +136,9 @@ def node_seen(
     *,
     refuses: bool,
     dialogs: int | None,
-) -> bool | None:
+) -> Wanted | None:
     """Record that a node answered, whether it refuses what is new, and how many calls it has;
-    return whether it shall drain. None where it is no longer known by this address.
+    return what is wanted of it. None where it is no longer known by this address.
     """
     row = one(
         connection,
@@ -140,7 +150,22 @@ def node_seen(
         refuses=refuses,
         dialogs=dialogs,
     )
-    return None if row is None else bool(row["draining"])
+    return None if row is None else Wanted(**row)
+
+
+def node_mark(connection: Connection, node_id: int) -> datetime | None:
+    """Return when a node was last seen, by the database that is asked; None where it knows of no
+    such node.
+    """
+    row = one(connection, SYNC["node_mark"], node_id=node_id)
+    return None if row is None else row["last_seen_at"]
+
+
+def node_replica(connection: Connection, node_id: int, replica: NodeReplica | None) -> None:
+    """Record the replica that a node reads from, if it has one."""
+    names = ("address", "state", "lag_seconds")
+    found = dict.fromkeys(names) if replica is None else vars(replica)
+    run(connection, SYNC["node_replica"], node_id=node_id, **found)
 
 
 def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:
@@ -232,6 +257,12 @@ def forget_call(connection: Connection, node_id: int | None, call: int) -> None:
 def record_lost_calls(connection: Connection) -> None:
     """Record the calls of nodes that have not been heard of for too long."""
     run(connection, SYNC["lost_calls_record"])
+
+
+def shows_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> bool:
+    """Say whether a replica of the database shows work, and so the changes that left it."""
+    row = one(connection, SYNC["kicks_shown"], node_id=node_id, **_done(kicks))
+    return bool(row and row["shown"])
 
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:

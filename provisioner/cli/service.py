@@ -17,7 +17,7 @@ from provisioner.credentials import token_digest
 from provisioner.db import Connection
 from provisioner.exposition import Listener
 from provisioner.lines import formatter
-from provisioner.migrate import migrate
+from provisioner.migrate import make_roles, migrate
 from provisioner.sealing import Sealer
 from provisioner.server import serve
 from provisioner.settings import Settings
@@ -30,7 +30,10 @@ def add_commands(commands: Commands) -> None:
     """Declare the commands."""
     commands.add("serve", _serve, "Serve the HTTP API.", json=False)
     commands.add("worker", _work, "Keep Kamailio in step with the accounts.", json=False)
-    commands.add("migrate", _migrate, "Bring the database up to date.", json=False)
+    migrating = commands.add("migrate", _migrate, "Bring the database up to date.", json=False)
+    migrating.add_argument(
+        "--roles", action="store_true", help="make the roles only, which a restore needs first"
+    )
     token = commands.add(
         "init-token", _init_token, "Write the Admin's API token, if it is not there.", json=False
     )
@@ -67,15 +70,23 @@ def _work(session: Session) -> Exit:
     if session.settings.traces_endpoint:
         tracing.start("provisioner-worker")
     worker = Worker(session.settings)
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=_run_and_tell, args=(worker,))
     thread.start()
     with _listening(session.settings):
-        while thread.is_alive():
-            if signal.sigtimedwait(signals, 1.0):
-                worker.stop()
-                thread.join()
+        # No timeout: one that runs out while the process is suspended would look like a signal.
+        signal.sigwait(signals)
+        worker.stop()
+        thread.join()
     tracing.stop()
     return Exit.DONE
+
+
+def _run_and_tell(worker: Worker) -> None:
+    """Work; whoever waits for a signal to stop must not wait for ever if it ends by itself."""
+    try:
+        worker.run()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -92,6 +103,10 @@ def _listening(settings: Settings) -> Iterator[None]:
 
 def _migrate(session: Session) -> Exit:
     _log(session)
+    if session.options.roles:
+        make_roles(session.settings)
+        session.output.say("the roles are there")
+        return Exit.DONE
     applied = migrate(session.settings)
     done = f"applied {', '.join(applied)}" if applied else "the database is up to date"
     session.output.say(done)

@@ -5,6 +5,7 @@
 -- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
 -- for each of two queries).
 SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
+       replica, replica_state, replica_lag,
        coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0
                 AND refuses_since < now() - interval '5 s', false) AS drained,
        CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
@@ -40,11 +41,26 @@ DELETE FROM provisioner.nodes WHERE name = %(name)s;
 SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) AS locked;
 
 -- name: node_seen
+-- Also tells for how long it has not confirmed all that it was asked for (s); NULL: it has.
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
        refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
  WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
-RETURNING draining;
+RETURNING draining, extract(epoch FROM now() - least(
+           (SELECT min(pending_since) FROM provisioner.pending_kicks
+             WHERE node_id = nodes.id AND confirmed_at IS NULL),
+           (SELECT pending_since FROM provisioner.pending_reloads WHERE node_id = nodes.id)
+       ))::float AS behind;
+
+-- name: node_mark
+SELECT last_seen_at FROM provisioner.nodes WHERE id = %(node_id)s;
+
+-- name: node_replica
+UPDATE provisioner.nodes
+   SET replica = %(address)s, replica_state = %(state)s, replica_lag = %(lag_seconds)s
+ WHERE id = %(node_id)s
+   AND (replica, replica_state, replica_lag)
+       IS DISTINCT FROM (%(address)s::text, %(state)s::text, %(lag_seconds)s::double precision);
 
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
@@ -101,6 +117,15 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(kick.pending_since)),
     ON kick.node_id = nodes.id AND kick.confirmed_at IS NULL
  WHERE nodes.id = %(node_id)s
  GROUP BY nodes.id;
+
+-- name: kicks_shown
+-- Asked at a replica: are these changes there? Their work was left in the same transactions.
+SELECT NOT EXISTS (
+    SELECT FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS due (username, generation)
+      LEFT JOIN provisioner.pending_kicks AS kick
+        ON kick.node_id = %(node_id)s AND kick.username = due.username
+       AND kick.generation >= due.generation
+     WHERE kick.username IS NULL) AS shown;
 
 -- name: kick_postpone
 UPDATE provisioner.pending_kicks

@@ -173,7 +173,8 @@ def test_a_node_drains_and_resumes(cli: Run, client: Client, admin: db.Connectio
     assert told(cli("nodes", "drain", "node2", "--json"))["draining"]
     empty(admin, dialogs=2)
     done = cli("nodes", "drain", "node2", "--wait", "1", code=IN_PART)
-    assert done.stdout.startswith("node2: calls in progress: 2\n")
+    assert done.stdout.startswith("No other node takes calls: only those for help are taken now.\n")
+    assert "\nnode2: calls in progress: 2\n" in done.stdout
     empty(admin)
     assert told(cli("nodes", "drain", "node2", "--wait", "--json"))["drained"]
     assert not told(cli("nodes", "resume", "node2", "--json"))["draining"]

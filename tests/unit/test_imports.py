@@ -22,9 +22,9 @@ LAYERS = [
     ],
     [
         *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
-        "confirmations",
+        *("confirmations", "replica"),
     ],
-    ["listings", "loops", "costing"],
+    ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
     ["logins"],
     ["numbers", "networks", "nodes", "trunks", "call_policies"],
