@@ -321,13 +321,16 @@ class KamailioNode:
 
     def _call_all(self, commands: Sequence[Command]) -> list[RpcFailed | None]:
         """Run commands, in order and without waiting in between; return why each failed, None where
-        it did not. Where the node hangs up, what it said last holds for all that follow.
+        it did not. Where the node hangs up after an error, that holds for all that follow.
         """
         answers = self._exchange([self._command(*command) for command in commands])
         failures = [
             _failure(command[0], answer) for command, answer in zip(commands, answers, strict=False)
         ]
-        return failures + failures[-1:] * (len(commands) - len(failures))
+        missing = len(commands) - len(failures)
+        if missing and failures[-1] is None:
+            raise NodeUnavailable("The node does not answer: it has hung up")
+        return failures + failures[-1:] * missing
 
     def _call_unless_missing(self, method: str, *parameters: Any) -> Any:
         try:
