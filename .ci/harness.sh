@@ -34,6 +34,16 @@ answers_sip() {
     docker run --rm --network host provisioner-tests sipsak -s "sip:127.0.0.1:$1" </dev/null
 }
 
+# wait_until SECONDS COMMAND...: until it succeeds.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || { say "waited in vain: $*"; return 1; }
+        sleep 0.2
+    done
+}
+
 finish() {
     local status=$?
     if [ "$status" -ne 0 ]; then

@@ -58,7 +58,7 @@ class Load:
         self._sources = sources
         self._source_port = source_port
         for index in range(len(sources)):
-            _write_rows(self._users(index), rows[index :: len(sources)])
+            write_rows(self._users(index), rows[index :: len(sources)])
 
     def run(self, address: str, port: int, calls: int) -> Result:
         """Run the scenario that many times in all.
@@ -145,7 +145,8 @@ def user_row(user: Secret) -> tuple[str, ...]:
     return (user.username, user.realm, digest)
 
 
-def _write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
+def write_rows(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write the fields of users, for SIPp to take in turn; only we may read them."""
     lines = ["SEQUENTIAL", *("".join(f"{field};" for field in row) for row in rows)]
     path.touch(mode=0o600)
     path.write_text("\n".join(lines) + "\n", encoding="ascii")

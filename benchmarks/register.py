@@ -1,38 +1,49 @@
-"""REGISTER/s through our configuration against Kamailio's stock configuration.
+"""REGISTER/s through our configuration, against three others: Kamailio's stock configuration, a
+registrar that does nothing but check passwords that it has in memory, and one that checks nothing.
 
-Both are asked by the same SIPp processes, for the same users with the same passwords, on the same
-PostgreSQL cluster, with the same number of children and the same memory. Everybody registers once
-before anything is measured, so that what is measured are refreshes. After a round the bindings
-are written to the database, so that no side leaves work to the other's round.
+All are asked by the same SIPp processes, for the same users with the same passwords, on the same
+PostgreSQL cluster, with the same number of children and the same memory. Everybody registers twice
+before anything is measured, so that what is measured are refreshes of what a node remembers. After
+a round the bindings are written to the database, so that no side leaves work to another's round.
 """
 
 import http
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.bare import bare_kamailio, show_hashes
 from benchmarks.load import OPEN_CALLS, SOURCES, CallsFailed, Load, Result, user_row
-from benchmarks.packaged import STOCK_CONFIG, create_database, stock_kamailio
+from benchmarks.packaged import (
+    STOCK_CONFIG,
+    PackagedDatabase,
+    create_database,
+    stock_kamailio,
+)
 from benchmarks.population import populate
 from benchmarks.processor import used_by
 from benchmarks.progress import rounds, say
 from benchmarks.table import Figure, Row, aim, ratios
+from provisioner.credentials import Secret
 from provisioner.stack.processes import Process
+from provisioner.stack.registrar import ALLOCATOR
 from provisioner.stack.stack import Stack
 
 USERS = 10_000
 CHILDREN = 4  # of each Kamailio; suits two processors
 SHARED_MEMORY = 512  # MB of each Kamailio
 PRIVATE_MEMORY = 32  # MB of each of their processes; ours has it from provisioner.stack
-ROUNDS = 10
+ROUNDS = 6
 CALLS = 20_000  # a round and side
 FLUSH_TIMEOUT = 60.0  # seconds
-AIM = 0.9
+AIM_STOCK, AIM_BARE = 1.8, 0.9
+STOCK, BARE, OPEN = "stock kamailio.cfg", "bare cache", "no authentication"
 
 ENVIRON = {
     "KAMAILIO_CHILDREN": str(CHILDREN),
@@ -44,6 +55,7 @@ STOCK_OPTIONS = [
     *("-n", str(CHILDREN), "-N", str(CHILDREN)),
     *("-m", str(SHARED_MEMORY), "-M", str(PRIVATE_MEMORY)),
 ]
+BARE_OPTIONS = [*STOCK_OPTIONS, "-x", ALLOCATOR]
 NOTE = f"""\
 {USERS:,} users; REGISTER, 401, REGISTER with MD5 digest, 200; {len(SOURCES)} SIPp processes with \
 {OPEN_CALLS} open calls each.
@@ -51,7 +63,10 @@ Stock is Debian's {STOCK_CONFIG}, not one line of it changed, with {" ".join(STO
 In the kamailio-local.cfg that it imports: WITH_AUTH, WITH_USRLOCDB, DBURL, db_postgres, an alias \
 for the realm.
 It reads clear-text passwords and offers no qop; ours reads HA1, offers qop, and takes each \
-request once. Ours writes bindings every 10 s, stock every 60 s."""
+request once. Ours writes bindings every 10 s, stock every 60 s.
+The bare cache is benchmarks/bare.cfg: hashes in memory from its start, qop, one-time nonces and \
+transactions as ours, and nothing else: no limits, no bans, no checks of messages, no fence.
+Without authentication is the same with one request instead of two."""
 
 
 @dataclass
@@ -66,28 +81,29 @@ class Side:
     address: str
     port: int
     flush: Callable[[], None]
+    load: Load
     rates: list[float] = field(default_factory=list)
     kamailio_cost: list[float] = field(default_factory=list)  # processor microseconds a REGISTER
     postgres_cost: list[float] = field(default_factory=list)
     retransmissions: int = 0
 
-    def run(self, load: Load, calls: int) -> Result:
+    def run(self, calls: int) -> Result:
         """Have some load, and the bindings that it made written to the database.
 
         Raises:
             CallsFailed: with the end of Kamailio's log.
         """
         try:
-            result = load.run(self.address, self.port, calls)
+            result = self.load.run(self.address, self.port, calls)
         except CallsFailed as error:
             raise CallsFailed(f"{error}{self.kamailio.log_tail()}") from error
         self.flush()
         return result
 
-    def measure(self, load: Load) -> None:
+    def measure(self) -> None:
         """Have a round of load, and note its figures."""
         before = used_by(self.kamailio.pid), used_by(self.postgres.pid)
-        result = self.run(load, CALLS)
+        result = self.run(CALLS)
         after = used_by(self.kamailio.pid), used_by(self.postgres.pid)
         self.rates.append(result.rate)
         self.kamailio_cost.append((after[0] - before[0]) / result.calls * 1_000_000)
@@ -101,22 +117,44 @@ def run(stack: Stack) -> Iterator[Row]:
     users = populate(stack, USERS)
     database = create_database(stack.database_admin_url)
     database.fill(users)
-    address = stack.sip_address
-    with (
-        tempfile.TemporaryDirectory(prefix="sipp-") as folder,
-        stock_kamailio(database, users[0].realm, address, STOCK_OPTIONS) as stock,
-    ):
-        load = Load(Path(folder), "register", [user_row(user) for user in users])
-        flush = partial(_flush, stack.rpc_url, stack.rpc_token)
-        ours = Side(stack.kamailio, stack.postgres, address, stack.sip_port, flush)
-        theirs = Side(stock.process, stack.postgres, address, stock.port, stock.flush)
-        for side in (ours, theirs):
-            side.run(load, USERS)
+    show_hashes(database)
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="sipp-")))
+        sides = _sides(stack, database, users, folder, running)
+        for side in 2 * sides:
+            side.run(USERS)
         for _ in rounds("register", ROUNDS):
-            ours.measure(load)
-            theirs.measure(load)
-    say(f"  retransmissions: {ours.retransmissions} ours, {theirs.retransmissions} theirs")
-    yield from _rows(ours, theirs)
+            for side in sides:
+                side.measure()
+    say(f"  retransmissions: {', '.join(str(side.retransmissions) for side in sides)}")
+    yield from _rows(*sides)
+
+
+def _sides(
+    stack: Stack,
+    database: PackagedDatabase,
+    users: Sequence[Secret],
+    folder: Path,
+    running: ExitStack,
+) -> list[Side]:
+    """Start the others, and return ours, stock, the bare cache, and the one without passwords."""
+    address, realm = stack.sip_address, users[0].realm
+    load = Load(folder, "register", [user_row(user) for user in users])
+    names = Load(folder, "open", [user_row(user)[:2] for user in users])
+    stock = running.enter_context(stock_kamailio(database, realm, address, STOCK_OPTIONS))
+    bare, everybody = (
+        running.enter_context(
+            bare_kamailio(database, realm, address, BARE_OPTIONS, everybody=everybody)
+        )
+        for everybody in (False, True)
+    )
+    flush = partial(_flush, stack.rpc_url, stack.rpc_token)
+    return [
+        Side(stack.kamailio, stack.postgres, address, stack.sip_port, flush, load),
+        Side(stock.process, stack.postgres, address, stock.port, stock.flush, load),
+        Side(bare.process, stack.postgres, address, bare.port, bare.flush, load),
+        Side(everybody.process, stack.postgres, address, everybody.port, everybody.flush, names),
+    ]
 
 
 def _flush(rpc_url: str, token: str) -> None:
@@ -131,17 +169,26 @@ def _flush(rpc_url: str, token: str) -> None:
         raise RuntimeError(f"ul.flush was answered with {answer.status}.")
 
 
-def _rows(ours: Side, theirs: Side) -> Iterator[Row]:
-    ratio = ratios(ours.rates, theirs.rates)
-    goal = aim(f"ratio ≥ {AIM:g}", ratio.value >= AIM)
-    yield _row("REGISTER (1/s)", ours, theirs, lambda side: side.rates, goal)
-    name = "processor time a REGISTER, {} (µs)"
-    yield _row(name.format("Kamailio"), ours, theirs, lambda side: side.kamailio_cost)
-    yield _row(name.format("PostgreSQL"), ours, theirs, lambda side: side.postgres_cost)
+def _rows(ours: Side, stock: Side, bare: Side, everybody: Side) -> Iterator[Row]:
+    for other, name, least in ((stock, STOCK, AIM_STOCK), (bare, BARE, AIM_BARE)):
+        ratio = ratios(ours.rates, other.rates)
+        goal = aim(f"ratio ≥ {least:g}", ratio.value >= least)
+        yield _row("REGISTER (1/s)", ours, other, name, lambda side: side.rates, goal)
+    yield _row("REGISTER (1/s)", ours, everybody, OPEN, lambda side: side.rates)
+    yield _row("REGISTER (1/s), bare cache", bare, everybody, OPEN, lambda side: side.rates)
+    what = "processor time a REGISTER, {} (µs)"
+    for other, name in ((stock, STOCK), (bare, BARE)):
+        yield _row(what.format("Kamailio"), ours, other, name, lambda side: side.kamailio_cost)
+    yield _row(what.format("PostgreSQL"), ours, stock, STOCK, lambda side: side.postgres_cost)
 
 
 def _row(
-    what: str, ours: Side, theirs: Side, pick: Callable[[Side], list[float]], goal: str = ""
+    what: str,
+    ours: Side,
+    theirs: Side,
+    name: str,
+    pick: Callable[[Side], list[float]],
+    goal: str = "",
 ) -> Row:
-    against = f"stock kamailio.cfg: {Figure.of(pick(theirs))}"
+    against = f"{name}: {Figure.of(pick(theirs))}"
     return Row(what, Figure.of(pick(ours)), against, ratios(pick(ours), pick(theirs)), goal)

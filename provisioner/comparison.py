@@ -11,7 +11,7 @@ from contextlib import suppress
 from ipaddress import ip_network
 from typing import Any
 
-from provisioner import journal, reconcile, store, sync_store, trunk_store
+from provisioner import journal, reconcile, store, sync_store, tallies, trunk_store
 from provisioner.access import WORKER, Actor
 from provisioner.db import Connection
 from provisioner.errors import PlanDangerous
@@ -122,6 +122,7 @@ def _apply(connection: Connection, actor: Actor, one: Repair) -> bool:
         return False
     sync_store.record_repair(connection, one)
     journal.record(connection, actor, _change(one))
+    tallies.REPAIRS.labels(one.target, one.action).inc()
     log.warning("repair: %s", one)
     return True
 
@@ -212,7 +213,8 @@ def _bindings_outside(
 ) -> Iterator[Repair]:
     """Find restricted accounts with a binding from outside their networks."""
     cloudfire = sync_store.cloudfire_cidrs(connection)
-    for username, sources in sync_store.restricted_accounts(connection, usernames):
+    restricted = sync_store.restricted_accounts(connection, usernames, idle_at=node.id)
+    for username, sources in restricted:
         bindings = kamailio.bindings(aor_of(username, realm))
         cidrs = sources.networks(cloudfire)
         outside = [b.source for b in bindings if not is_inside(b.source_address, cidrs)]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from provisioner import tracing
 from provisioner.errors import (
     DatabaseUnavailable,
     EmailTaken,
@@ -97,22 +98,6 @@ _UNAVAILABLE = (
 )
 
 
-def connect(url: str, *, autocommit: bool = False, name: str = "provisioner") -> Connection:
-    """Open one connection of its own, whose rows are dictionaries. PostgreSQL shows its `name`.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL cannot be reached.
-    """
-    with translated_errors():
-        return psycopg.connect(
-            url,
-            autocommit=autocommit,
-            row_factory=dict_row,
-            application_name=name,
-            **_KEEPALIVE,
-        )
-
-
 class _Impatient(psycopg.Connection[DictRow]):
     """A connection that gives up on a server which hangs.
 
@@ -132,6 +117,25 @@ class _Impatient(psycopg.Connection[DictRow]):
             if error.sqlstate is None:  # it is not the server that says so
                 self.pgconn.finish()
             raise
+
+
+def connect(
+    url: str, *, autocommit: bool = False, name: str = "provisioner", patience: float | None = None
+) -> Connection:
+    """Open one connection of its own, whose rows are dictionaries. PostgreSQL shows its `name`.
+
+    With `patience` (seconds) a server that says nothing for so long is given up.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached.
+    """
+    options: dict[str, Any] = {"autocommit": autocommit, "row_factory": dict_row, **_KEEPALIVE}
+    with translated_errors():
+        if patience is None:
+            return psycopg.connect(url, application_name=name, **options)
+        connection = _Impatient.connect(url, application_name=name, **options)
+        connection.patience = patience
+        return connection
 
 
 def _check(connection: _Impatient) -> None:
@@ -165,14 +169,17 @@ class Database:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, traced: bool = True) -> Iterator[Connection]:
         """Give a connection whose work is committed at the end, or rolled back on an error.
+
+        Who only looks, over and over, has it not `traced`.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached; nothing was changed.
             ProvisionerError: a constraint was violated, as the domain error it stands for.
         """
-        with translated_errors(), self._connection() as connection:
+        span = tracing.part("transaction") if traced else nullcontext()
+        with span, translated_errors(), self._connection() as connection:
             yield connection
 
     @contextmanager

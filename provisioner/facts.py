@@ -61,6 +61,12 @@ def _nodes(connection: Connection) -> Iterator[Metric]:
         [(node["oldest"] or 0, node["name"]) for node in nodes],
         "node",
     )
+    yield _gauge(
+        "node_draining",
+        "Whether a node was told to take nothing new.",
+        [(node["draining"], node["name"]) for node in nodes],
+        "node",
+    )
     for name, what in (("last_seen", "answered a worker"), ("last_compared", "was compared")):
         yield _gauge(
             f"node_{name}_timestamp_seconds",

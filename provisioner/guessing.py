@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from provisioner import guard_store, webhook_store
+from provisioner import guard_store, tallies, webhook_store
 from provisioner.db import Connection
 from provisioner.times import rfc_3339
 
@@ -33,7 +33,8 @@ def _tell_one(connection: Connection) -> bool:
             account_id=None,  # the account has not changed, so nothing follows from it
         )
         guard_store.guessing_told(connection, due["account_id"])
-        return True
+    tallies.GUESSING_TOLD.inc()
+    return True
 
 
 def _facts(due: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ TIMEOUT = 5.0  # seconds for one command
 TABLE = "location"  # usrloc's table of bindings
 ATTEMPTS = ("mistake", "refusal")  # the tables of kamailio/diagnosis.cfg
 BANS, HOMES = "ban", "home"  # those of kamailio/guard.cfg
-DRAINING, TRUST = ("node", "draining"), ("trust", "node")  # table and name; kamailio/draining.cfg
+CACHE, FRESH = "cached", "fresh"  # those of kamailio/cache.cfg
+DRAINING, READY = ("node", "draining"), ("ready", "node")  # kamailio/draining.cfg: table, name
 _MISSING = (
     "not found",
     "not found in location table",
@@ -34,8 +35,8 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
-    is False where another node has told of it.
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from, and
+    `registered_at` when it was saved last; `local` is False where another node has told of it.
     """
 
     ruid: str
@@ -44,6 +45,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    registered_at: datetime
     local: bool = True
 
     @property
@@ -65,6 +67,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            registered_at=datetime.fromtimestamp(contact["Last-Modified"], UTC),
             local=contact.get("Socket") != NOT_SET,
         )
 
@@ -98,14 +101,16 @@ class Destination:
 
 @dataclass(frozen=True)
 class Drop:
-    """A username all of whose bindings are to go, and their AOR.
+    """A username about whom a node is told, and the AOR all of whose bindings are to go (None: not
+    all).
 
-    `fence` is the generation of the change that wants it: REGISTERs that were authenticated before
-    it, and are saved afterwards, undo themselves. None: they have done so.
+    `fence` is the generation of the change that wants it: the node forgets the credentials that it
+    has read before, and REGISTERs that were let in by them, and are saved afterwards, undo
+    themselves. None: it was told before.
     """
 
     username: str
-    aor: str
+    aor: str | None
     fence: int | None
 
     def commands(self) -> list[Command]:
@@ -113,10 +118,13 @@ class Drop:
 
         The module takes 31 bits, and 0 would be no fence; neighbours still differ.
         """
-        fence: list[Command] = []
+        commands: list[Command] = []
         if self.fence is not None:
-            fence = [("htable.seti", "fence", self.username, 1 + self.fence % (2**31 - 2))]
-        return [*fence, ("ul.rm", TABLE, self.aor)]
+            fence = 1 + self.fence % (2**31 - 2)
+            commands.append(("htable.seti", "fence", self.username, fence))
+        if self.aor is not None:
+            commands.append(("ul.rm", TABLE, self.aor))
+        return commands
 
 
 class KamailioNode:
@@ -130,7 +138,8 @@ class KamailioNode:
         """Take the address of the node's RPC; a command is given up after `timeout` seconds."""
         parts = urlsplit(rpc_url)
         self._path = parts.path or "/"
-        self._refuse_path = self._path.rpartition("/")[0] + "/refuse"
+        folder = self._path.rpartition("/")[0]
+        self._refuse_path, self._clock_path = f"{folder}/refuse", f"{folder}/clock"
         self._host = parts.netloc
         self._connection = KeptConnection(parts.hostname or "", parts.port or 80, timeout)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -152,13 +161,40 @@ class KamailioNode:
         found = self._call_unless_missing("htable.get", "node", "incarnation")
         return None if found is None else str(found["item"]["value"])
 
+    def clock(self) -> int | None:
+        """Return the time by the node's clock, in seconds since the epoch, rounded down; None where
+        its configuration has nothing to trust (kamailio/rpc.cfg).
+        """
+        asked = request(self._clock_path, self._host, self._headers, b"")
+        status, content = self._exchange([asked])[0]
+        if status == 404:
+            return None
+        if status != 200 or not content.isdigit():
+            raise RpcFailed(self._clock_path, status, f"the node answers {status}")
+        return int(content)
+
+    def is_fresh(self, what: str, as_of: int) -> None:
+        """Let the node use what it holds: as of a time by its own clock nothing of it was out of
+        date. Of a time that is long ago the node makes nothing (htable.seti).
+        """
+        self._call_unless_missing("htable.seti", FRESH, what, as_of)
+
+    def is_stale(self, what: str) -> None:
+        """Make the node ask the database instead, at once."""
+        self.is_fresh(what, 0)
+
+    def forget_all(self) -> None:
+        """Make the node forget the credentials of all accounts (htable.flush)."""
+        self._call_unless_missing("htable.flush", CACHE)
+
     def drop_bindings(self, aor: str) -> None:
         """Remove all bindings of an AOR; nothing to remove is fine (ul.rm)."""
         self._call_unless_missing("ul.rm", TABLE, aor)
 
     def drop_all(self, dropped: Sequence[Drop]) -> list[RpcFailed | None]:
-        """Remove all bindings of many usernames; return why that failed for each, None where it did
-        not. What a node of an older configuration cannot be told is fine.
+        """Fence many usernames, and remove all bindings of those who may have none; return why that
+        failed for each, None where it did not. What a node of an older configuration cannot be told
+        is fine.
         """
         plans = [one.commands() for one in dropped]
         failures = iter(self._call_all([command for plan in plans for command in plan]))
@@ -231,9 +267,9 @@ class KamailioNode:
         else:
             self._call_unless_missing("htable.delete", *DRAINING)
 
-    def vouch(self) -> None:
-        """Tell the node, for some seconds, that it can be trusted (htable.seti)."""
-        self._call_unless_missing("htable.seti", *TRUST, 1)
+    def declare_ready(self) -> None:
+        """Let the node tell load balancers, for some seconds, that it is ready (htable.seti)."""
+        self._call_unless_missing("htable.seti", *READY, 1)
 
     def dialogs_count(self) -> int | None:
         """Count the calls in progress, those that ring included; None where the node has no calls
@@ -321,16 +357,18 @@ class KamailioNode:
 
     def _call_all(self, commands: Sequence[Command]) -> list[RpcFailed | None]:
         """Run commands, in order and without waiting in between; return why each failed, None where
-        it did not. Where the node hangs up after an error, that holds for all that follow.
+        it did not. Where the node hangs up on a failure, that is why all that follow failed.
+
+        Raises:
+            NodeUnavailable: it hangs up on no failure: what follows was not done.
         """
         answers = self._exchange([self._command(*command) for command in commands])
         failures = [
             _failure(command[0], answer) for command, answer in zip(commands, answers, strict=False)
         ]
-        missing = len(commands) - len(failures)
-        if missing and failures[-1] is None:
-            raise NodeUnavailable("The node does not answer: it has hung up")
-        return failures + failures[-1:] * missing
+        if len(failures) < len(commands) and failures[-1] is None:
+            raise NodeUnavailable("The node hangs up.")
+        return failures + failures[-1:] * (len(commands) - len(failures))
 
     def _call_unless_missing(self, method: str, *parameters: Any) -> Any:
         try:

@@ -26,6 +26,10 @@ LOCK_TIMEOUT = "2s"
 PAUSE_FIRST, PAUSE_MAX = 1.0, 30.0  # seconds in which others get their turn
 PATIENCE = 900.0  # seconds until a migration gives up: longer than most backups take
 
+# The first line of a file whose statements are run one by one: only so can an index of a large
+# table be made beside those who write to it. One that was interrupted is run again as a whole.
+ALONE = "-- Without a transaction.\n"
+
 LONG_TRANSACTIONS = """
 SELECT pid, application_name AS name, usename AS role,
        extract(epoch FROM now() - xact_start)::integer AS seconds
@@ -72,9 +76,26 @@ def migrate(settings: Settings, *, patience: float = PATIENCE) -> list[str]:
         missing = _missing(connection)
         for path in missing:
             log.info("applying %s", path.name)
-            steps.run(path.name, partial(_apply, connection, path))
+            content = path.read_text(encoding="utf-8")
+            work = _apply
+            if content.startswith(ALONE):
+                _run_alone(connection, content)
+                work = _note
+            steps.run(path.name, partial(work, connection, path.name, content))
         steps.run("passwords", partial(_finish, connection, settings))
     return [path.name for path in missing]
+
+
+def make_roles(settings: Settings) -> None:
+    """Make the roles and set their passwords: a backup has neither, but grants them rights.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached.
+    """
+    url = settings.database_admin_url
+    with db.translated_errors(), db.connect(url, name="provisioner migrate") as connection:
+        connection.execute((_folder() / "roles.sql").read_bytes())
+        _set_passwords(connection, settings)
 
 
 class _Steps:
@@ -140,23 +161,34 @@ def _missing(connection: db.Connection) -> list[Path]:
     return [path for path in paths if path.name not in done]
 
 
-def _apply(connection: db.Connection, path: Path) -> None:
-    content = path.read_text(encoding="utf-8")
+def _apply(connection: db.Connection, name: str, content: str) -> None:
     connection.execute(content.encode())
+    _note(connection, name, content)
+
+
+def _run_alone(connection: db.Connection, content: str) -> None:
+    for statement in content.split(";\n"):
+        connection.execute(statement.encode())
+
+
+def _note(connection: db.Connection, name: str, content: str) -> None:
     connection.execute(
-        "INSERT INTO provisioner.migrations (name, content) VALUES (%s, %s)",
-        [path.name, content],
+        "INSERT INTO provisioner.migrations (name, content) VALUES (%s, %s)", [name, content]
     )
 
 
 def _finish(connection: db.Connection, settings: Settings) -> None:
-    _set_password(connection, "provisioner", settings.provisioner_db_password)
-    _set_password(connection, "kamailio", settings.kamailio_db_password)
+    _set_passwords(connection, settings)
     connection.execute(
         "INSERT INTO provisioner.installation (realm) VALUES (%s) ON CONFLICT DO NOTHING",
         [settings.sip_realm],
     )
     _check_realm(connection, settings.sip_realm)
+
+
+def _set_passwords(connection: db.Connection, settings: Settings) -> None:
+    _set_password(connection, "provisioner", settings.provisioner_db_password)
+    _set_password(connection, "kamailio", settings.kamailio_db_password)
 
 
 def _set_password(connection: db.Connection, role: str, password: str) -> None:

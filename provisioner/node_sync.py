@@ -6,24 +6,29 @@ a row is marked only after the node confirmed, and only if no newer change has r
 
 import logging
 from collections.abc import Sequence
-from time import monotonic
+from math import floor
+from time import monotonic, time_ns
 
-from provisioner import comparison, db, store, sync_store
+from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
-from provisioner.kamailio import Drop, KamailioNode, Uptime
-from provisioner.lines import about
+from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
+from provisioner.replica import Replica
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall
+from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
+# What may be stale at a node, as it calls it: the credentials that it remembers, and its replica of
+# the database.
+MEMORY, REPLICA = "cache", "replica"
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
+BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
 
 
@@ -35,19 +40,27 @@ class NodeSync:
     """
 
     def __init__(
-        self, connection: Connection, node: Node, kamailio: KamailioNode, interval: float
+        self,
+        connection: Connection,
+        node: Node,
+        kamailio: KamailioNode,
+        interval: float,
+        replica: Replica | None = None,
     ) -> None:
         self._connection = connection
         self.node = node
         self._kamailio = kamailio
         self._interval = interval
+        self._replica = replica
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
-        self._trusted = False
+        self._ready = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
         self._reload_from = monotonic()
+        self._fresh_from: float | None = None
+        self._replica_is_fresh = False
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -58,8 +71,14 @@ class NodeSync:
         if monotonic() >= self._compare_at:
             self._compare()
         if looked:
-            self._seen("up", uptime)
-            self._vouch()
+            self._declare_ready(self._seen("up", uptime).behind)
+            self._refresh()
+
+    def leave(self) -> None:
+        """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._kamailio.is_stale(MEMORY)
+        self._kamailio.is_stale(REPLICA)
+        self._replica_is_fresh = False
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that
@@ -69,12 +88,61 @@ class NodeSync:
         uptime = self._kamailio.uptime()
         if self._uptime is None or uptime.up_since != self._uptime.up_since:
             self._compare_at = monotonic()
-            self._trusted = False
+            self._ready = False
             self._seen("catching_up", uptime)
+            self.leave()
+            self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
         self._uptime = uptime
         return uptime
+
+    def _refresh(self) -> None:
+        """Let the node use what it remembers, as far as it has been told of all changes.
+
+        The node's clock is read first: what was committed by then and is not done yet is counted by
+        the query. So a word that arrives late promises no more than one that arrives at once. What
+        the node has remembered before this session had it is forgotten: while it was not ours, or
+        was not known, changes may have left no work for it.
+        """
+        if self._fresh_from is not None:
+            if monotonic() < self._fresh_from:
+                return
+            self._kamailio.forget_all()
+            self._fresh_from = None
+        now = self._kamailio.clock()
+        behind = sync_store.seconds_behind(self._connection, self.node.id)
+        if now is not None and behind is not None:
+            self._kamailio.is_fresh(MEMORY, floor(now - behind))
+            self._refresh_replica(floor(now - behind))
+
+    def _refresh_replica(self, as_of: int) -> None:
+        """Let the node read from its replica, as long as that shows what was written last here, and
+        so all changes that the node has been told of before.
+        """
+        mark = sync_store.node_mark(self._connection, self.node.id)
+        if self._replica is not None and mark is not None:
+            if self._replica.follows(self.node.id, mark):
+                self._kamailio.is_fresh(REPLICA, as_of)
+                self._replica_is_fresh = True
+            else:
+                self._doubt_replica()
+        found = None if self._replica is None else self._replica.found
+        sync_store.node_replica(self._connection, self.node.id, found)
+
+    def _mind_replica(self, kicks: Sequence[Kick]) -> None:
+        """Before a fence is raised: where the replica does not show what is to be obeyed, the node
+        reads there no more. No work waits for a replica that is slow.
+        """
+        if self._replica is None or not self._replica_is_fresh:
+            return
+        if not self._replica.shows(self.node.id, kicks):
+            self._doubt_replica()
+
+    def _doubt_replica(self) -> None:
+        if self._replica_is_fresh:
+            self._kamailio.is_stale(REPLICA)
+            self._replica_is_fresh = False
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -82,13 +150,13 @@ class NodeSync:
         comparison_due = max(0.0, self._compare_at - monotonic())
         return min(longest, comparison_due, longest if work is None else work)
 
-    def _seen(self, state: str, uptime: Uptime) -> None:
+    def _seen(self, state: str, uptime: Uptime) -> Wanted:
         """Record what the node answered, and have it drain, or take calls again, as is wanted.
 
         Its calls are counted after it was asked whether it refuses new ones.
         """
         refuses = self._kamailio.is_draining()
-        draining = sync_store.node_seen(
+        wanted = sync_store.node_seen(
             self._connection,
             self.node,
             state,
@@ -96,29 +164,30 @@ class NodeSync:
             refuses=refuses,
             dialogs=self._kamailio.dialogs_count(),
         )
-        if draining is None:
+        if wanted is None:
             raise NodeUnavailable("The node has been removed, or has another address now.")
-        if draining != refuses:
-            self._kamailio.drain(draining=draining)
+        if wanted.draining != refuses:
+            self._kamailio.drain(draining=wanted.draining)
+        return wanted
 
-    def _vouch(self) -> None:
-        """Vouch for the node, once it has done all that it had to when it came; it takes a word for
-        no longer than a few looks.
+    def _declare_ready(self, behind: float | None) -> None:
+        """Vouch for the node to load balancers, for a few looks, once it has done all that it had
+        to when it came, and while it is not far behind.
         """
-        if not self._trusted:
-            node = sync_store.node(self._connection, self.node.name)
-            self._trusted = node is not None and node.pending == 0
-        if self._trusted:
-            self._kamailio.vouch()
+        self._ready = self._ready or behind is None
+        if self._ready and (behind or 0.0) < BEHIND_MAX:
+            self._kamailio.declare_ready()
 
     def _do_kicks(self, uptime: Uptime) -> None:
         kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
         if not kicks:
             return
+        began = time_ns()
+        self._mind_replica(kicks)
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
-        dropped = [kick.username for kick in done if kick.drops_all]
+        dropped = [kick.username for kick in done if kick.drops_everything]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
         first = [kick for kick in done if not kick.confirmed]
@@ -131,19 +200,7 @@ class NodeSync:
                 )
             if second:
                 sync_store.finish_kicks(self._connection, self.node.id, second)
-        self._tell("kick", confirmed)
-
-    def _tell(self, work: str, confirmed: Sequence[Confirmed]) -> None:
-        """Tell the end of each change's way: when this node obeyed, and how long that took."""
-        for one in confirmed:
-            facts = about(
-                node=self.node.name,
-                account_id=one.account_id,
-                generation=one.generation,
-                request_id=one.request_id,
-                ms=None if one.ms is None else round(one.ms, 3),
-            )
-            log.info("%s confirmed", work, extra=facts)
+        confirmations.tell(self.node, "kick", confirmed, began)
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -162,30 +219,52 @@ class NodeSync:
         """Drop what is not allowed of each username's bindings; return those about whom the node
         did as it was told.
 
-        The fence comes before the bindings: a REGISTER that was authenticated before the change and
-        is saved after they are dropped sees that it moved, and undoes itself.
+        The fences come before the bindings: a REGISTER that was let in by the former row and is
+        saved after they are dropped sees that it moved, and undoes itself. The node also forgets
+        that row.
         """
-        everything = [kick for kick in kicks if kick.drops_all]
         failures = self._kamailio.drop_all(
             [
                 Drop(
                     kick.username,
-                    aor_of(kick.username, self._realm),
+                    aor_of(kick.username, self._realm) if kick.drops_everything else None,
                     None if kick.confirmed else kick.generation,
                 )
-                for kick in everything
+                for kick in kicks
             ]
         )
         refused = {
             kick.username
-            for kick, error in zip(everything, failures, strict=True)
+            for kick, error in zip(kicks, failures, strict=True)
             if error and self._refused(kick, error)
         }
-        restricted = [kick for kick in kicks if not kick.drops_all and kick.sources.restricted]
+        refused |= {kick.username for kick in kicks if not self._drop_older(kick)}
+        restricted = [
+            kick
+            for kick in kicks
+            if not kick.drops_all and kick.sources.restricted and kick.username not in refused
+        ]
         if restricted:
             cloudfire = sync_store.cloudfire_cidrs(self._connection)
             refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}
         return [kick for kick in kicks if kick.username not in refused]
+
+    def _drop_older(self, kick: Kick) -> bool:
+        """Drop the bindings that are older than late work; False where the node refused."""
+        if not kick.drops_older:
+            return True
+        aor = aor_of(kick.username, self._realm)
+        try:
+            for binding in self._kamailio.bindings(aor):
+                if binding.registered_at <= kick.asked_at:
+                    self._drop_binding(aor, binding)
+        except RpcFailed as error:
+            return not self._refused(kick, error)
+        return True
+
+    def _drop_binding(self, aor: str, binding: Binding) -> None:
+        self._kamailio.drop_binding(aor, binding.contact)
+        sync_store.erase_binding(self._connection, binding.ruid)
 
     def _restrict(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
         """Drop the bindings from outside a username's networks; False where the node refused."""
@@ -206,7 +285,7 @@ class NodeSync:
 
     def _refused(self, kick: Kick, error: RpcFailed) -> bool:
         """Have work that the node refused tried again later."""
-        self._failing(error)
+        self._failing(error, "kick")
         sync_store.postpone_kick(self._connection, self.node.id, kick, FAILED_RETRY)
         return True
 
@@ -222,21 +301,21 @@ class NodeSync:
         aor = aor_of(username, self._realm)
         for binding in self._kamailio.bindings(aor):
             if not is_inside(binding.source_address, cidrs):
-                self._kamailio.drop_binding(aor, binding.contact)
-                sync_store.erase_binding(self._connection, binding.ruid)
+                self._drop_binding(aor, binding)
 
     def _do_reload(self) -> None:
         longest = max(self._interval, RELOAD_PAUSE, FAILED_RETRY)
         generation = sync_store.reload_due(self._connection, self.node.id, longest)
         if generation is None:
             return
+        began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:
             sync_store.postpone_reload(self._connection, self.node.id, pause)
         elif self._reload():
             self._drop_all_outside()
             confirmed = sync_store.finish_reload(self._connection, self.node.id, generation)
-            self._tell("reload", confirmed)
+            confirmations.tell(self.node, "reload", confirmed, began)
             # A REGISTER in flight may have been let in by the former allowlists.
             self._compare_at = min(self._compare_at, monotonic() + SECOND_LOOK)
 
@@ -260,11 +339,11 @@ class NodeSync:
             if not wrong:
                 return True
             retry = self._interval
-            self._failing(wrong[0])
+            self._failing(wrong[0], "reload")
         except RpcFailed as error:
             if "ongoing reload" not in error.message.lower():
                 retry = FAILED_RETRY
-                self._failing(error)
+                self._failing(error, "reload")
         sync_store.postpone_reload(self._connection, self.node.id, retry)
         return False
 
@@ -277,10 +356,12 @@ class NodeSync:
 
     def _compare(self) -> None:
         self._compare_at = monotonic() + self._interval
-        plan = comparison.plan_node(self._connection, self.node, self._kamailio)
-        comparison.repair(self._connection, plan, {}, None)
+        with tallies.COMPARISON.labels("node").time():
+            plan = comparison.plan_node(self._connection, self.node, self._kamailio)
+            comparison.repair(self._connection, plan, {}, None)
         sync_store.node_compared(self._connection, self.node.id)
 
-    def _failing(self, error: RpcFailed) -> None:
+    def _failing(self, error: RpcFailed, kind: str) -> None:
+        tallies.REFUSED_WORK.labels(self.node.name, kind).inc()
         log.error("%s: %s", self.node.name, error.detail)
         sync_store.node_failing(self._connection, self.node.id, error.detail)

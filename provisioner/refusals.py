@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from provisioner import guard_store, webhook_store
+from provisioner import guard_store, tallies, webhook_store
 from provisioner.db import Connection
 from provisioner.guard import RefusalReason
 from provisioner.times import rfc_3339
@@ -34,7 +34,8 @@ def _tell_one(connection: Connection) -> bool:
             account_id=None,  # the account has not changed, so nothing follows from it
         )
         guard_store.refusal_told(connection, due["account_id"], due["reason"])
-        return True
+    tallies.CALLS_REFUSED.labels(due["reason"]).inc(due["calls"])
+    return True
 
 
 def _of_channels(due: Mapping[str, Any]) -> bool:

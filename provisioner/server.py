@@ -13,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from prometheus_client import multiprocess, values
 
+from provisioner import tracing
 from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.lines import about, formatter
@@ -31,8 +32,9 @@ def serve(settings: Settings) -> None:
     _Server(settings).run()
 
 
-def _close_database(_: object, worker: Any) -> None:
+def _end(_: object, worker: Any) -> None:
     """Close the pool, whose threads would otherwise keep an ending process waiting."""
+    tracing.stop()
     services = worker.wsgi.extensions["provisioner"]
     assert isinstance(services, Services)  # noqa: S101 - create_app put it there
     services.database.close()
@@ -141,10 +143,13 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
+        """Make the application, in each process anew."""
+        if self._settings.traces_endpoint:
+            tracing.start("provisioner")
         self._measured.use()
         application: Flask = create_app(self._settings, self._measured.path)
         return application
 
     def _worker_exit(self, server: object, worker: Any) -> None:
-        _close_database(server, worker)
+        _end(server, worker)
         self._measured.leave()

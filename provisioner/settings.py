@@ -37,6 +37,7 @@ class Settings:
     nodes: Mapping[str, str]
     metrics_token: str = field(repr=False)  # who shows it may read /metrics; "": this machine alone
     worker_http_port: int  # where a worker answers /livez and /metrics; 0: nowhere
+    replicas: Mapping[str, str] = field(repr=False)  # of the database, by the node that reads there
     sip_realm: str
     sip_address: str
     sip_port: int
@@ -51,6 +52,7 @@ class Settings:
     rate_limit: int  # requests a minute of one token, in each process of the API; 0: no limit
     trusted_proxies: int  # how many proxies add the client's address to X-Forwarded-For
     log_format: LogFormat
+    traces_endpoint: str  # where OpenTelemetry's collector takes spans; empty: nowhere
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -68,7 +70,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         rpc_token=read.text("KAMAILIO_RPC_TOKEN", ""),
         secrets_keys=read.fernet_keys("SECRETS_KEY"),
         webhook_networks=read.networks("WEBHOOK_ALLOWED_NETWORKS"),
-        nodes=read.nodes("KAMAILIO_NODES"),
+        nodes=read.pairs("KAMAILIO_NODES", "http://", "host:port/rpc"),
+        replicas=read.pairs("KAMAILIO_REPLICAS", "postgresql://", "user:password@host/database"),
         metrics_token=read.token("METRICS_TOKEN"),
         worker_http_port=read.port("WORKER_HTTP_PORT", 0, lowest=0),
         sip_realm=read.realm("SIP_REALM", "talkytime.test"),
@@ -87,6 +90,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         rate_limit=int(read.number("RATE_LIMIT", 30_000, above=-1)),
         trusted_proxies=int(read.number("TRUSTED_PROXIES", 0, above=-1)),
         log_format=LogFormat(read.choice("LOG_FORMAT", *LogFormat)),
+        traces_endpoint=read.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
     )
 
 
@@ -129,6 +133,13 @@ class _Reader:
             raise SettingInvalid(name, "must be at least 32 letters, digits or any of -._~+/=")
         return value
 
+    def url(self, name: str) -> str:
+        """Read the address of an HTTP server; empty where there is none."""
+        value = self.text(name, "")
+        if value and not value.startswith(("http://", "https://")):
+            raise SettingInvalid(name, "must begin with http:// or https://")
+        return value
+
     def digits(self, name: str, default: str) -> str:
         value = self.text(name, default)
         if not (value.isascii() and value.isdigit()):
@@ -166,12 +177,12 @@ class _Reader:
         except ValueError as error:
             raise SettingInvalid(name, f"must be networks and commas: {error}") from None
 
-    def nodes(self, name: str) -> dict[str, str]:
-        """Read `name=url` pairs, separated by commas."""
-        nodes = {}
-        for pair in filter(None, self.text(name, "").split(",")):
-            node, equals, url = pair.strip().partition("=")
-            if not (node and equals and url.startswith("http://")):
-                raise SettingInvalid(name, "must be like node1=http://host:port/rpc,node2=…")
-            nodes[node] = url
-        return nodes
+    def pairs(self, name: str, scheme: str, rest: str) -> dict[str, str]:
+        """Read `node=url` pairs, separated by commas; a wrong one is not repeated in the error."""
+        pairs = {}
+        for pair in self.items(name):
+            node, equals, url = pair.partition("=")
+            if not (node and equals and url.startswith(scheme)):
+                raise SettingInvalid(name, f"must be like node1={scheme}{rest},node2=…")
+            pairs[node] = url
+        return pairs

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from provisioner import origin
+from provisioner import origin, tracing
 from provisioner.access import Actor
 from provisioner.calling import CallerIdRule, CallTransfer
 from provisioner.credentials import Secret
@@ -217,7 +217,7 @@ def kick(
         drop_all=drop_all,
         node_id=node_id,
         request_id=origin.request_id(),
-        traceparent=None,
+        traceparent=tracing.traceparent(),
     )
 
 
@@ -270,7 +270,7 @@ def reload_allowlists(connection: Connection, node_id: int | None = None) -> Non
         NETWORKS["reload"],
         node_id=node_id,
         request_id=origin.request_id(),
-        traceparent=None,
+        traceparent=tracing.traceparent(),
     )
 
 

@@ -10,7 +10,7 @@ piece of work is one worker's at a time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -24,6 +24,7 @@ from provisioner import (
     refusals,
     rotation,
     sync_store,
+    tallies,
     tenancy_store,
 )
 from provisioner.bulk.runner import ImportRunner
@@ -33,18 +34,20 @@ from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
 from provisioner.reconcile import Limits
+from provisioner.replica import Replica
 from provisioner.settings import Settings
 from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
 log = logging.getLogger(__name__)
 
+NODES = "nodes"  # the table whose new rows want a thread
 NODE_WORK = frozenset({"pending_kicks", "pending_reloads"})  # tables
 # Who looks for work in a table; all of them where that is not known. Nodes hear it themselves.
 WORK = {
     "credential_changes": "credentials",
     "webhook_deliveries": "webhooks",
     "imports": "imports",
-    **dict.fromkeys(NODE_WORK, ""),
+    **dict.fromkeys([NODES, *NODE_WORK], ""),
 }
 PULSE = 1.0  # seconds between two looks at a node that has nothing to do
 UPKEEP_INTERVAL = 60.0  # seconds between two looks at events that wait, and at what is old
@@ -98,7 +101,7 @@ class Worker:
                     self._start_node(node.name)
                 for notice in connection.notifies(timeout=PULSE):
                     self._wake(WORK.get(notice.payload))
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or notice.payload == NODES:
                         break
 
     def _start(self, name: str, work: Callable[[], None], alarm: Alarm | None = None) -> None:
@@ -124,8 +127,10 @@ class Worker:
             try:
                 work()
             except (DatabaseUnavailable, psycopg.OperationalError) as error:
+                tallies.failed(name)
                 log.warning("%s: the database is away: %s", name, error)
             except Exception:
+                tallies.failed(name)
                 log.exception("%s: unexpected error", name)
             self._stopping.wait(RETRY)
 
@@ -138,17 +143,26 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
+            replica_url = self._settings.replicas.get(name)
+            replica = None if replica_url is None else Replica(replica_url)
+            sync = NodeSync(connection, node, kamailio, self._interval, replica)
+            tallies.hold(name)
             try:
-                sync = NodeSync(connection, node, kamailio, self._interval)
                 while not self._stopping.is_set():
                     alarm.clear()
                     sync.step()
                     alarm.sleep(connection, sync.seconds_to_next_step(PULSE))
             except (NodeUnavailable, RpcFailed) as error:
+                tallies.failed(f"node {name}")
                 log.warning("%s: %s", name, error.detail)
                 sync_store.node_away(connection, node.id, error.detail)
             finally:
+                tallies.let_go(name)
+                with suppress(NodeUnavailable, RpcFailed):
+                    sync.leave()
                 kamailio.close()
+                if replica is not None:
+                    replica.close()
 
     def _change_credentials(self) -> None:
         """Put what was scheduled in force, to the moment."""
@@ -232,9 +246,11 @@ class Worker:
             if sync_store.claim_comparison(connection):
                 tenancy_store.prune_keys(connection)
                 login_store.prune(connection)
-                plan, present = comparison.plan_tables(connection)
                 try:
-                    comparison.repair(connection, plan, present, self._limits)
+                    with tallies.COMPARISON.labels("tables").time():
+                        plan, present = comparison.plan_tables(connection)
+                        comparison.repair(connection, plan, present, self._limits)
                 except PlanDangerous as error:
+                    tallies.REPAIRS_REFUSED.inc()
                     log.error("refused: %s", error.detail)  # noqa: TRY400 - it says it all
         self._stopping.wait(max(0.0, self._interval - RETRY))

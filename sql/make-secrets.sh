@@ -26,10 +26,20 @@ add() {
     grep -q "^$3=" "$directory/$1" || { cat "$directory/$1"; echo "$3=$4"; } | write "$1" "$2"
 }
 
+# Who shows this token may read what is measured: the processes know it from their files, Prometheus from
+# one that its image's user (nobody, 65534) may read.
+let_metrics_be_read() {
+    [ -e "$directory/metrics-token" ] || random | write metrics-token 65534
+    metrics_token=$(cat "$directory/metrics-token")
+    add provisioner.env 903 METRICS_TOKEN "$metrics_token"
+    add kamailio.env 902 METRICS_TOKEN "$metrics_token"
+}
+
 # The file written last shows that the set is complete.
 if [ -e "$directory/postgres.env" ]; then
     add provisioner.env 903 SECRETS_KEY "$(fernet_key)"
     add postgres.env 901 REPLICATION_PASSWORD "$(random)"
+    let_metrics_be_read
     exit 0
 fi
 postgres=$(random) provisioner=$(random) kamailio=$(random) rpc_token=$(random)
@@ -44,6 +54,7 @@ DATABASE_URL=postgresql://provisioner:$provisioner@$database
 KAMAILIO_RPC_TOKEN=$rpc_token
 SECRETS_KEY=$(fernet_key)
 END
+let_metrics_be_read
 write migrate.env 904 << END
 DATABASE_ADMIN_URL=postgresql://postgres:$postgres@$database
 PROVISIONER_DB_PASSWORD=$provisioner

@@ -11,12 +11,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from provisioner.api.context import services
 from provisioner.api.serving import public
-from provisioner.exposition import REFUSED, may_read
+from provisioner.exposition import PASSED_ON, REFUSED, may_read
 from provisioner.facts import Facts
 from provisioner.meters import HttpMeter
-
-# By any of these a proxy tells that it passes a request on.
-PASSED_ON = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip")
 
 blueprint = Blueprint("metrics", __name__)
 

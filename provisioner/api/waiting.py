@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 from flask import Response, request
 
+from provisioner import tracing
 from provisioner.api.context import database
 from provisioner.api.serving import Call, shown
 from provisioner.api.view import View
@@ -78,7 +79,8 @@ def _wait(pending: Pending, seconds: float) -> bool:
     if not _waiters.acquire(blocking=False):
         return _look(pending, 0)
     try:
-        return _look(pending, seconds)
+        with tracing.part("wait for the nodes"):
+            return _look(pending, seconds)
     finally:
         _waiters.release()
 
@@ -88,7 +90,7 @@ def _look(pending: Pending, seconds: float) -> bool:
     pause = POLL_FIRST
     while True:
         try:
-            with database().transaction() as connection:
+            with database().transaction(traced=False) as connection:
                 if not pending(connection):
                     return True
         except DatabaseUnavailable:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provisioner import db, origin, store
+from provisioner import db, origin, store, tallies
 from provisioner.bulk import import_store
 from provisioner.bulk.application import Server
 from provisioner.bulk.errors import ImportCancelled, Overtaken
@@ -100,7 +100,7 @@ class ImportRunner:
         size = import_store.upload_size(connection, job.id)
         stream = io.BufferedReader(_UploadedFile(connection, job.id))
         with self._transaction() as work:
-            run_import(
+            ended = run_import(
                 work,
                 job,
                 stream,
@@ -112,6 +112,9 @@ class ImportRunner:
                 report=report,
             )
             import_store.delete_chunks(work, job.id)
+        tallies.IMPORTS.labels(ended.status).inc()
+        tallies.IMPORTED_ROWS.labels("applied").inc(ended.rows_done)
+        tallies.IMPORTED_ROWS.labels("bad").inc(ended.rows_bad)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -130,6 +133,7 @@ class ImportRunner:
             import_store.delete_chunks(connection, job.id)
             if failed is not None:
                 record(connection, job.actor, "import.failed", failed)
+        tallies.IMPORTS.labels(Status.FAILED).inc()
 
 
 class _UploadedFile(io.RawIOBase):

@@ -19,6 +19,7 @@ from provisioner.cli import (
     nodes,
     numbers,
     people,
+    recovery,
     service,
     trunks,
 )
@@ -32,6 +33,7 @@ from provisioner.settings import load_settings
 DESCRIPTION = "Creates SIP accounts and makes Kamailio obey them."
 COMMANDS = (
     *(service, accounts, numbers, calls, people, files, billing, trunks, nodes, kamailio, bans),
+    recovery,
 )
 
 

@@ -74,6 +74,10 @@ def _add(session: Session) -> Exit:
 
 def _drain(session: Session) -> Exit:
     node = _set_draining(session, draining=True)
+    with session.transaction() as connection:
+        others = [one for one in sync_store.nodes(connection) if one.name != node.name]
+    if not any(one.state == "up" and not one.draining for one in others):
+        session.output.say("No other node takes calls: only those for help are taken now.")
     return _tell(session, _awaited(session, node, drained, emptying), drained)
 
 
@@ -92,6 +96,8 @@ def _forget(session: Session) -> Exit:
     with session.transaction() as connection:
         nodes.forget(connection, session.actor, session.options.name)
     session.output.say("The node is forgotten.")
+    if session.options.name in session.settings.nodes:
+        session.output.say("Take it out of KAMAILIO_NODES, or the next worker adds it again.")
     if session.output.as_json:
         session.output.data({"name": session.options.name, "forgotten": True})
     return Exit.DONE
@@ -148,7 +154,7 @@ def joining(node: Node) -> str:
 
 def emptying(node: Node) -> str:
     """Say what a node does that is not drained."""
-    if node.state != "up":
+    if node.state in ("away", "unwatched"):
         return _unseen(node)
     if node.dialogs is None:
         return "does not tell how many calls it has"
@@ -158,4 +164,4 @@ def emptying(node: Node) -> str:
 
 
 def _unseen(node: Node) -> str:
-    return node.last_error or "no worker looks at it"
+    return (node.state == "away" and node.last_error) or "no worker looks at it"

@@ -4,19 +4,24 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from provisioner import login_store, logins, passwords, store, tenancy_store
+from provisioner import login_store, logins, passwords, store, tenancy_store, tracing
 from provisioner.access import Role
 from provisioner.cli.exits import Exit
 from provisioner.cli.parsing import Commands
 from provisioner.cli.session import Session
 from provisioner.credentials import token_digest
 from provisioner.db import Connection
+from provisioner.exposition import Listener
 from provisioner.lines import formatter
-from provisioner.migrate import migrate
+from provisioner.migrate import make_roles, migrate
 from provisioner.sealing import Sealer
 from provisioner.server import serve
+from provisioner.settings import Settings
+from provisioner.tallies import WORKER
 from provisioner.users import NewToken, create_token, create_user
 from provisioner.worker import Worker
 
@@ -25,7 +30,10 @@ def add_commands(commands: Commands) -> None:
     """Declare the commands."""
     commands.add("serve", _serve, "Serve the HTTP API.", json=False)
     commands.add("worker", _work, "Keep Kamailio in step with the accounts.", json=False)
-    commands.add("migrate", _migrate, "Bring the database up to date.", json=False)
+    migrating = commands.add("migrate", _migrate, "Bring the database up to date.", json=False)
+    migrating.add_argument(
+        "--roles", action="store_true", help="make the roles only, which a restore needs first"
+    )
     token = commands.add(
         "init-token", _init_token, "Write the Admin's API token, if it is not there.", json=False
     )
@@ -45,7 +53,10 @@ def _log(session: Session) -> None:
 
 def _serve(session: Session) -> Exit:
     _log(session)
-    Sealer(session.settings.secrets_keys)  # or else one sentence here, not one of each process
+    # Or else one sentence here, not one of each process.
+    Sealer(session.settings.secrets_keys)
+    if session.settings.traces_endpoint:
+        tracing.check()
     serve(session.settings)
     return Exit.DONE
 
@@ -56,18 +67,46 @@ def _work(session: Session) -> Exit:
     Sealer(session.settings.secrets_keys)
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    if session.settings.traces_endpoint:
+        tracing.start("provisioner-worker")
     worker = Worker(session.settings)
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=_run_and_tell, args=(worker,))
     thread.start()
-    while thread.is_alive():
-        if signal.sigtimedwait(signals, 1.0):
-            worker.stop()
-            thread.join()
+    with _listening(session.settings):
+        # No timeout: one that runs out while the process is suspended would look like a signal.
+        signal.sigwait(signals)
+        worker.stop()
+        thread.join()
+    tracing.stop()
     return Exit.DONE
+
+
+def _run_and_tell(worker: Worker) -> None:
+    """Work; whoever waits for a signal to stop must not wait for ever if it ends by itself."""
+    try:
+        worker.run()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[None]:
+    """Show what the worker counts, where there is a port for it."""
+    port, token = settings.worker_http_port, settings.metrics_token
+    listener = Listener(settings.http_address, port, WORKER, token) if port else None
+    try:
+        yield
+    finally:
+        if listener is not None:
+            listener.close()
 
 
 def _migrate(session: Session) -> Exit:
     _log(session)
+    if session.options.roles:
+        make_roles(session.settings)
+        session.output.say("the roles are there")
+        return Exit.DONE
     applied = migrate(session.settings)
     done = f"applied {', '.join(applied)}" if applied else "the database is up to date"
     session.output.say(done)

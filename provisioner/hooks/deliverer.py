@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from provisioner import db, webhook_store
+from provisioner import db, tallies, webhook_store
 from provisioner.db import Connection, Database
 from provisioner.errors import DatabaseUnavailable
 from provisioner.hooks import endpoints, incoming
@@ -117,6 +117,7 @@ def record(connection: Connection, claimed: Claimed, outcome: Outcome, chance: f
     if not outcome.delivered:
         delay = None if outcome.gone else next_delay(claimed.attempts, claimed.age, chance)
         state = "dead" if delay is None else "pending"
+    _count(outcome, state)
     with connection.transaction():
         webhook_store.insert_attempt(
             connection,
@@ -136,6 +137,15 @@ def record(connection: Connection, claimed: Claimed, outcome: Outcome, chance: f
         )
         if outcome.gone:
             endpoints.gone(connection, claimed.endpoint_id)
+
+
+def _count(outcome: Outcome, state: str) -> None:
+    if outcome.gone:
+        what = "gone"
+    else:
+        what = {"delivered": "delivered", "pending": "failed", "dead": "given_up"}[state]
+    tallies.ATTEMPTS.labels(what).inc()
+    tallies.ATTEMPT_DURATION.observe(outcome.duration_ms / 1000)
 
 
 def upkeep(database: Database, stopping: threading.Event) -> None:

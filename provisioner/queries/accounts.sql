@@ -161,6 +161,8 @@ SELECT nodes.id, %(username)s, nextval('provisioner.generation'), %(drop_all)s,
 ON CONFLICT (node_id, username) DO UPDATE
    SET generation = excluded.generation,
        drop_all = (present.drop_all AND present.confirmed_at IS NULL) OR excluded.drop_all,
+       pending_since = CASE WHEN present.confirmed_at IS NULL THEN present.pending_since
+                            ELSE excluded.pending_since END,
        due_at = now(), confirmed_at = NULL, account_id = excluded.account_id,
        request_id = excluded.request_id, traceparent = excluded.traceparent,
        asked_at = excluded.asked_at;

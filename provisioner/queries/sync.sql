@@ -5,6 +5,7 @@
 -- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
 -- for each of two queries).
 SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
+       replica, replica_state, replica_lag,
        coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0
                 AND refuses_since < now() - interval '5 s', false) AS drained,
        CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
@@ -40,11 +41,26 @@ DELETE FROM provisioner.nodes WHERE name = %(name)s;
 SELECT pg_try_advisory_lock(hashtext('provisioner node'), %(node_id)s::integer) AS locked;
 
 -- name: node_seen
+-- Also tells for how long it has not confirmed all that it was asked for (s); NULL: it has.
 UPDATE provisioner.nodes
    SET state = %(state)s, started_at = %(started_at)s, last_seen_at = now(), dialogs = %(dialogs)s,
        refuses_since = CASE WHEN %(refuses)s THEN coalesce(refuses_since, now()) END
  WHERE id = %(node_id)s AND rpc_url = %(rpc_url)s
-RETURNING draining;
+RETURNING draining, extract(epoch FROM now() - least(
+           (SELECT min(pending_since) FROM provisioner.pending_kicks
+             WHERE node_id = nodes.id AND confirmed_at IS NULL),
+           (SELECT pending_since FROM provisioner.pending_reloads WHERE node_id = nodes.id)
+       ))::float AS behind;
+
+-- name: node_mark
+SELECT last_seen_at FROM provisioner.nodes WHERE id = %(node_id)s;
+
+-- name: node_replica
+UPDATE provisioner.nodes
+   SET replica = %(address)s, replica_state = %(state)s, replica_lag = %(lag_seconds)s
+ WHERE id = %(node_id)s
+   AND (replica, replica_state, replica_lag)
+       IS DISTINCT FROM (%(address)s::text, %(state)s::text, %(lag_seconds)s::double precision);
 
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
@@ -82,7 +98,9 @@ SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
-       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
+       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own,
+       coalesce(kick.asked_at, now()) AS asked_at,
+       coalesce(kick.asked_at < clock_timestamp() - interval '0.5 s', false) AS late
   FROM (SELECT * FROM provisioner.pending_kicks
          WHERE node_id = %(node_id)s
            AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
@@ -90,6 +108,24 @@ SELECT kick.username, kick.generation, kick.drop_all,
          LIMIT %(limit)s) AS kick
   LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
  ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at;
+
+-- name: node_behind
+-- For how long a node has not been told of all changes (s); no row where it is not known any more.
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(kick.pending_since)), 0)::float AS seconds
+  FROM provisioner.nodes
+  LEFT JOIN provisioner.pending_kicks AS kick
+    ON kick.node_id = nodes.id AND kick.confirmed_at IS NULL
+ WHERE nodes.id = %(node_id)s
+ GROUP BY nodes.id;
+
+-- name: kicks_shown
+-- Asked at a replica: are these changes there? Their work was left in the same transactions.
+SELECT NOT EXISTS (
+    SELECT FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS due (username, generation)
+      LEFT JOIN provisioner.pending_kicks AS kick
+        ON kick.node_id = %(node_id)s AND kick.username = due.username
+       AND kick.generation >= due.generation
+     WHERE kick.username IS NULL) AS shown;
 
 -- name: kick_postpone
 UPDATE provisioner.pending_kicks
@@ -171,11 +207,15 @@ WITH finished AS (
 SELECT NULL::bigint AS account_id, * FROM finished;
 
 -- name: restricted_accounts
--- The accounts that may register, but not from anywhere, with where they may.
+-- The accounts that may register, but not from anywhere, with where they may; without those about
+-- which that node has work, if one is named.
 SELECT username, source_group > 0 AS cloudfire, string_to_array(allowed_networks, ',') AS own
   FROM provisioner.desired_subscriber
  WHERE registration_allowed AND (source_group > 0 OR allowed_networks <> '')
-   AND username = ANY (%(usernames)s);
+   AND username = ANY (%(usernames)s)
+   AND NOT EXISTS (
+       SELECT FROM provisioner.pending_kicks AS kick
+        WHERE kick.node_id = %(node_id)s AND kick.username = desired_subscriber.username);
 
 -- name: cloudfire_cidrs
 SELECT network_cidrs.cidr::text AS cidr

@@ -21,10 +21,12 @@ class StackDirectory:
         self.path = path.absolute()
         self.logs = self.path / "log"
         self.postgres = self.path / "postgres"
+        self.replica = self.path / "replica"
         self.passwords = self.path / "passwords.json"
         self.admin_token = self.path / "admin-token"
         self.admin_login = self.path / "admin-login"
         self.environment = self.path / "environment"
+        self.database_owner = self.path / "database-owner"
         self._lock: int | None = None
 
     def kamailio_of(self, number: int) -> Path:

@@ -168,6 +168,9 @@ install_python() {
     local kind=dev lock=requirements-dev.lock
     if [[ $PURPOSE == run && $(stamped_kind) != dev ]]; then
         kind=run lock=requirements.lock
+        if [[ -n ${OTEL_EXPORTER_OTLP_ENDPOINT:-} || $(stamped_kind) == traces ]]; then
+            kind=traces lock=requirements-traces.lock
+        fi
     fi
     [[ $(cat "$STAMP" 2>/dev/null) != "$(stamp "$kind" "$lock")" ]] || return 0
     usable_python || fail "Python 3.11 or newer is needed; python3 is $(python3 --version 2>&1)."
@@ -178,7 +181,8 @@ install_python() {
     stamp "$kind" "$lock" >"$STAMP"
 }
 
-# The kind of environment that .venv holds: dev includes run, and is never taken back to it.
+# The kind of environment that .venv holds: dev includes traces, which includes run, and none is ever
+# taken back to less.
 stamped_kind() {
     cut --delimiter=' ' --fields=1 "$STAMP" 2>/dev/null || true
 }

@@ -1,6 +1,10 @@
-"""A change can be followed by its request's id: from HTTP to the confirmation of each node."""
+"""A change can be followed from HTTP to the confirmation of each node: by its request's id in the
+logs, and by its trace.
+"""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,23 +12,39 @@ from typing import Any
 import pyrage
 import pytest
 
-from provisioner import db, origin, rotation
+from provisioner import db, origin, rotation, tracing
 from provisioner.db import Connection
+from provisioner.errors import SettingInvalid
 from provisioner.hooks import incoming
 from provisioner.lines import JsonLine
 from provisioner.settings import Settings
 from provisioner.stack import Stack
 from tests.api import Api
+from tests.integration.collector import Collector, collector
 from tests.integration.conftest import NUMBER, Client
 from tests.integration.hooks import Portal, ago
 from tests.integration.importing import Imports
 from tests.system import Line, System, eventually, native_system
 
+SERVED = "POST /api/v1/sip-accounts/<id:account_id>/disable"
+
 
 @pytest.fixture(scope="module")
-def json_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that logs as JSON."""
-    environ = {"LOG_FORMAT": "json", "SYNC_INTERVAL": "2"}
+def collected() -> Iterator[Collector]:
+    """A collector of the stack's traces."""
+    with collector() as collected:
+        yield collected
+
+
+@pytest.fixture(scope="module")
+def json_stack(tmp_path_factory: pytest.TempPathFactory, collected: Collector) -> Iterator[Stack]:
+    """A stack that logs as JSON, and is traced."""
+    environ = {
+        "LOG_FORMAT": "json",
+        "SYNC_INTERVAL": "2",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collected.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",  # milliseconds, not to wait for spans
+    }
     directory = tmp_path_factory.mktemp("stack")
     with Stack(directory, environ=environ, durable=False) as stack:
         yield stack
@@ -42,10 +62,10 @@ def told(stack: Stack, log: str, request_id: str) -> list[Any]:
     return [line for line in lines if line.get("request_id") == request_id]
 
 
-def known_as(line: Line, request_id: str) -> Line:
-    """The same account, changed by requests with an id."""
+def known_as(line: Line, request_id: str, **headers: str) -> Line:
+    """The same account, changed by requests with an id, and perhaps other headers."""
     api = Api(line.api.url, line.api.headers["Authorization"].removeprefix("Bearer "))
-    api.headers["X-Request-Id"] = request_id
+    api.headers |= {"X-Request-Id": request_id, **headers}
     return Line(api, line.id, line.number, line.credentials)
 
 
@@ -100,6 +120,72 @@ def test_no_phone_number_is_in_what_is_told_of_a_change(
     written = json.dumps(eventually(lambda: told(json_stack, "worker", "portal-4714")))
     assert f'"account_id": {line.id}' in written
     assert line.credentials.username not in written
+
+
+@pytest.mark.native
+def test_a_trace_leads_from_the_request_over_its_transaction_to_the_node(
+    json_stack: Stack, logging_system: System, collected: Collector
+) -> None:
+    line = logging_system.new_line()
+    known_as(line, "traced-1").disable()
+    eventually(lambda: {"kick", SERVED} <= {span.name for span in collected.of_request("traced-1")})
+    spans = {span.id: span for span in collected.of_request("traced-1")}
+    (kick,) = [span for span in spans.values() if span.name == "kick"]
+    (served,) = [span for span in spans.values() if span.name == SERVED]
+    transaction = spans[kick.parent]
+    assert transaction.name == "transaction"
+    assert transaction.parent == served.id
+    assert (served.service, kick.service) == ("provisioner", "provisioner-worker")
+    assert served.attributes["http.response.status_code"] == 200
+    assert kick.attributes["provisioner.account_id"] == line.id
+    assert kick.attributes["provisioner.node"] == "node1"
+    assert served.began <= transaction.began <= kick.began <= kick.ended <= served.ended
+
+
+@pytest.mark.native
+def test_a_clients_trace_is_continued(logging_system: System, collected: Collector) -> None:
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    line = logging_system.new_line()
+    known_as(line, "traced-2", traceparent=f"00-{trace}-{parent}-01").disable()
+    spans = eventually(lambda: collected.of_request("traced-2"))
+    assert {span.trace for span in spans} == {trace}
+    known_as(line, "traced-3", traceparent="00-nonsense").enable()
+    spans = eventually(lambda: collected.of_request("traced-3"))
+    assert {span.trace for span in spans} != {trace}
+
+
+@pytest.mark.native
+def test_spans_hold_no_secret_and_no_number(
+    json_stack: Stack, logging_system: System, collected: Collector
+) -> None:
+    line = logging_system.new_line()
+    api = known_as(line, "traced-4").api
+    api.get(f"/numbers/{line.number}").expect(200)
+    api.post("/numbers", {"number": line.number, "state": "active"}).expect(409)
+    password = api.post(f"{line.path}/credentials", wait=10).expect(200)["credentials"]["password"]
+    eventually(lambda: [span for span in collected.spans if "credentials" in span.name])
+    known_as(line, "traced-5").disable()
+    eventually(lambda: [s for s in collected.of_request("traced-5") if s.name == "kick"])
+    sent = b"".join(collected.raw)
+    assert b"traced-5" in sent  # the control: this is what was sent
+    token = json_stack.admin_token_file.read_text().strip()
+    for secret in (line.credentials.username, password, token):
+        assert secret.encode() not in sent
+
+
+def test_without_the_setting_nothing_of_opentelemetry_is_imported() -> None:
+    code = "import sys, provisioner.cli, provisioner.server; print('opentelemetry' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed == "False\n"
+
+
+def test_a_collector_without_the_libraries_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing, "find_spec", lambda _: None)
+    with pytest.raises(SettingInvalid, match=r"OTEL_EXPORTER_OTLP_ENDPOINT needs.*traces"):
+        tracing.start("provisioner")
 
 
 def pending(admin: Connection) -> list[tuple[int, str | None]]:

@@ -3,20 +3,25 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import pytest
+from prometheus_client import CollectorRegistry, values
 
 from provisioner import db
+from provisioner.meters import HttpMeter, PoolMeter
 from provisioner.server import WORKERS
 from provisioner.settings import Settings
 from provisioner.stack.stack import Stack
 from tests.api import Api
+from tests.figures import Figures
 from tests.integration.conftest import NUMBER, Client, application
 from tests.integration.serving import served
 from tests.metrics import Samples, exposition, samples, value
-from tests.system import eventually
+from tests.system import System, eventually
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
 LOCAL = {"REMOTE_ADDR": "127.0.0.1"}
@@ -163,8 +168,9 @@ def test_the_processes_of_the_api_are_counted_together(stack: Stack) -> None:
 
 
 @pytest.mark.native
-def test_names_follow_prometheus_conventions(stack: Stack) -> None:
-    text = exposition(stack.api_url)
+@pytest.mark.parametrize("process", ["api", "worker"])
+def test_names_follow_prometheus_conventions(stack: Stack, process: str) -> None:
+    text = exposition(stack.api_url if process == "api" else stack.worker_url)
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
@@ -192,3 +198,59 @@ def test_processes_that_were_killed_leave_nothing_behind(
         assert list(kept.glob("provisioner-metrics-*"))
         server.process.kill()
         eventually(lambda: not list(kept.iterdir()))
+
+
+@pytest.mark.native
+def test_a_worker_tells_how_long_a_node_takes_to_obey(stack: Stack, system: System) -> None:
+    of = {"node": "node1", "kind": "kick"}
+    series = "provisioner_worker_convergence_seconds"
+
+    def read_worker() -> Samples:
+        return samples(exposition(stack.worker_url))
+
+    line = system.new_line()
+    before = read_worker()
+    line.disable()
+    once_more = value(before, f"{series}_count", **of) + 1
+    eventually(lambda: value(read_worker(), f"{series}_count", **of) >= once_more)
+    after = read_worker()
+    took = value(after, f"{series}_sum", **of) - value(before, f"{series}_sum", **of)
+    assert 0 < took < 60
+    assert value(after, "provisioner_worker_node_held", node="node1") == 1
+
+
+@pytest.mark.usefixtures("shared_between_processes")
+def test_to_be_measured_costs_a_request_next_to_nothing(client: Client, figures: Figures) -> None:
+    """Both in one run, as processor time: the machine may be busy."""
+    path = f"/sip-accounts/{client.new_account()['id']}"
+    http, pool = HttpMeter(CollectorRegistry()), PoolMeter(CollectorRegistry(), db.POOL_SIZE)
+
+    def measure() -> None:
+        began = http.began()
+        with pool.waiting():
+            pool.taken()
+        pool.returned()
+        http.answered(began, "GET", "/api/v1/sip-accounts/<id:account_id>", 200)
+        http.ended()
+
+    whole = processor_time(lambda: client("GET", path), 200)
+    part = processor_time(measure, 2000)
+    figures("processor time to measure a request", f"{part * 1e6:.0f} us")
+    figures("of that of the whole request", f"{part / whole:.1%}")
+    assert part / whole < 0.03
+
+
+@pytest.fixture
+def shared_between_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Count in files, as the server does."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue())  # type: ignore[no-untyped-call] # it has no annotations
+
+
+def processor_time(act: Callable[[], object], times: int) -> float:
+    """Seconds of this process for one of many."""
+    act()
+    began = process_time()
+    for _ in range(times):
+        act()
+    return (process_time() - began) / times

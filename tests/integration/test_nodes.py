@@ -173,7 +173,8 @@ def test_a_node_drains_and_resumes(cli: Run, client: Client, admin: db.Connectio
     assert told(cli("nodes", "drain", "node2", "--json"))["draining"]
     empty(admin, dialogs=2)
     done = cli("nodes", "drain", "node2", "--wait", "1", code=IN_PART)
-    assert done.stdout.startswith("node2: calls in progress: 2\n")
+    assert done.stdout.startswith("No other node takes calls: only those for help are taken now.\n")
+    assert "\nnode2: calls in progress: 2\n" in done.stdout
     empty(admin)
     assert told(cli("nodes", "drain", "node2", "--wait", "--json"))["drained"]
     assert not told(cli("nodes", "resume", "node2", "--json"))["draining"]
@@ -183,8 +184,13 @@ def test_a_node_drains_and_resumes(cli: Run, client: Client, admin: db.Connectio
 @pytest.mark.parametrize("command", [("nodes", "forget"), ("forget-node",)])
 def test_a_node_is_forgotten(cli: Run, client: Client, command: tuple[str, ...]) -> None:
     added(client)
-    assert "forgotten" in cli(*command, "node2").stdout
+    assert cli(*command, "node2").stdout == "The node is forgotten.\n"
     cli(*command, "node2", code=NOT_FOUND)
+
+
+def test_a_node_that_would_come_back_is_told(cli: Run, client: Client) -> None:
+    added(client, name="node1")  # as in the stack's KAMAILIO_NODES
+    assert "out of KAMAILIO_NODES" in cli("nodes", "forget", "node1").stdout
 
 
 # The console.

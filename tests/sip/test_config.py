@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from secrets import token_hex
 
@@ -19,6 +21,7 @@ from provisioner.stack.waiting import wait_until
 
 CONFIG = Path(__file__).parents[2] / "kamailio"
 FILES = sorted(CONFIG.glob("*.cfg"))
+COMMAND = '{"jsonrpc": "2.0", "id": 1, "method": "core.uptime"}'
 START_TIMEOUT = 15.0  # seconds until a start has worked or failed
 ROUTE_LINES = 50
 
@@ -127,6 +130,26 @@ def test_it_starts_wherever_it_stands(tmp_path: Path, database_url: str) -> None
         complaints = re.findall(r".*\b(?:WARNING|ERROR|CRITICAL)\b.*", log)
         # A new system has no carriers.
         assert [line for line in complaints if "empty destination set" not in line] == []
+    finally:
+        start.stop()
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_without_a_token_nobody_is_let_in(
+    tmp_path: Path, database_url: str, token: str | None
+) -> None:
+    """Whatever a variable holds that was never set: that is no token."""
+    rpc_port = free_port(tcp("127.0.0.1"))
+    environ = environment(database_url, rpc_port)
+    del environ["KAMAILIO_RPC_TOKEN"]
+    environ |= {} if token is None else {"KAMAILIO_RPC_TOKEN": token}
+    start = Start(tmp_path, environ, rpc_port)
+    try:
+        assert wait_until(start.is_ready, START_TIMEOUT), start.log.read_text()
+        for shown in ("Bearer 0", "Bearer ", "Bearer", "Bearer <null>"):
+            with closing(HTTPConnection("127.0.0.1", rpc_port, timeout=5)) as connection:
+                connection.request("POST", "/rpc", COMMAND, {"Authorization": shown})
+                assert connection.getresponse().status == 401, shown
     finally:
         start.stop()
 

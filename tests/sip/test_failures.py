@@ -18,7 +18,7 @@ from provisioner.stack.probes import answers_ok
 from provisioner.stack.stack import Stack
 from tests.sip.clients import Credentials, Registration, Sipp, Wire
 from tests.sip.conftest import Database
-from tests.sip.faults.outages import stopped
+from tests.sip.faults.outages import GATE, asked, held_credentials, stopped
 from tests.system import Line, System, eventually
 
 pytestmark = pytest.mark.native
@@ -118,7 +118,7 @@ def test_a_node_that_is_added_again_is_caught_up_before_it_is_trusted(
 ) -> None:
     """While it was forgotten no work was left for it."""
     with stopped(stack.worker):
-        command = [".venv/bin/provisioner", "forget-node", "node1"]
+        command = [".venv/bin/provisioner", "nodes", "forget", "node1"]
         subprocess.run(command, env=stack.environ, check=True)
         assert line.disable()["convergence"]["nodes_total"] == 0
         assert line.bindings() == []  # no node to ask
@@ -149,38 +149,6 @@ def test_a_register_in_flight_while_the_account_is_disabled_leaves_no_binding(
     assert answer.message
     assert answer.message.header("Retry-After") == "1"  # 10 would be for a database away
     assert line.bindings() == []
-
-
-GATE = 7_000_001  # of the advisory lock that holds back the credentials query
-
-
-@contextmanager
-def held_credentials(database: Database) -> Iterator[None]:
-    """Let Kamailio's credentials query read its row, and return when the block is left."""
-    row = database.execute(
-        "SELECT pg_get_functiondef('kamailio.cred'::regproc) AS definition"
-    ).fetchone()
-    assert row
-    original = row["definition"]
-    gate = f"PERFORM pg_advisory_lock_shared({GATE}), pg_advisory_unlock_shared({GATE});"
-    held = original.replace("\nEND\n", f"\n{gate}\nEND\n", 1)
-    assert held != original
-    database.execute("SELECT pg_advisory_lock(%s)", [GATE])
-    database.execute(held.encode())
-    try:
-        yield
-    finally:
-        database.execute("SELECT pg_advisory_unlock(%s)", [GATE])
-        database.execute(original.encode())
-
-
-def asked(database: Database) -> bool:
-    """Say whether Kamailio's query waits at the gate."""
-    return bool(
-        database.execute(
-            "SELECT 1 FROM pg_stat_activity WHERE usename = 'kamailio' AND wait_event_type = 'Lock'"
-        ).fetchone()
-    )
 
 
 def test_a_phone_that_registers_right_after_rotation_stays(

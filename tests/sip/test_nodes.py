@@ -12,15 +12,24 @@ import pytest
 
 from provisioner.stack.stack import Stack
 from tests.sip.attacks.nodes import Node, another_node
+from tests.sip.attacks.test_handshakes import handshake
 from tests.sip.calls.conftest import Device, hang_up, talk
 from tests.sip.calls.test_records import records
 from tests.sip.clients import Wire
 from tests.sip.faults.outages import stopped
-from tests.sip.faults.relay import Relay
 from tests.system import Line, System, Trunk, eventually
 
 pytestmark = pytest.mark.native  # another Kamailio over the stack's database
 
+# It drops no binding before it is told that it may.
+STUBBORN = {
+    r"^\tjsonrpc_dispatch\(\);": """
+	if ($rb =~ "ul\\.rm" && $sht(node=>obeys) == $null) {
+		xhttp_reply("500", "Not Now", "text/plain", "");
+		exit;
+	}
+	jsonrpc_dispatch();"""
+}
 NAME = "another"  # node, as the provisioner calls it; it calls itself by another name
 
 
@@ -90,34 +99,45 @@ def command(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_a_node_joins_and_is_trusted_once_it_has_converged(
-    system: System, stack: Stack, node: Node
+    system: System, stack: Stack, tmp_path: Path
 ) -> None:
-    line = system.new_line()
-    assert register(node.system, line) == (200, None)
-    assert readiness(node) == (503, "untrusted")
-    with ExitStack() as undo, Relay(urlsplit(node.rpc_url).port or 0) as way:
-        way.deaf = True
-        undo.callback(system.api.delete, f"/nodes/{NAME}")
-        join = command(stack, "add", NAME, f"http://127.0.0.1:{way.port}/rpc", "--wait", "60")
-        eventually(lambda: system.api.get(f"/nodes/{NAME}").status == 200)
-        assert not shown(system)["converged"]
-        line.api.post(f"{line.path}/disable").expect(200)
-        eventually(lambda: waited_for(line) == [NAME])
-        aor = f"{line.credentials.username}@{system.realm}"
-        assert node.kamailio.bindings(aor)
+    line, other = system.new_line(), system.new_line()
+    with another_node(stack, system, tmp_path, changes=STUBBORN) as node, ExitStack() as undo:
+        assert register(node.system, line) == (200, None)
+        line.disable()  # of which nobody tells a node that nobody knows
         assert readiness(node) == (503, "untrusted")
-        way.deaf = False
-        said, _ = join.communicate(timeout=60)
+
+        undo.callback(system.api.delete, f"/nodes/{NAME}")
+        with command(stack, "add", NAME, node.rpc_url, "--wait", "60") as join:
+            eventually(lambda: system.api.get(f"/nodes/{NAME}").status == 200)
+            eventually(lambda: (shown(system)["state"], shown(system)["pending"]) == ("up", 1))
+            assert not shown(system)["converged"]
+            assert waited_for(line) == [NAME]
+            assert bound(node, line)
+            assert readiness(node) == (503, "untrusted")
+            assert join.poll() is None
+            node.kamailio.call("htable.seti", "node", "obeys", 1)
+            said, _ = join.communicate(timeout=60)
         assert join.returncode == 0, said
-        assert shown(system)["converged"]
-        assert not node.kamailio.bindings(aor)
+        assert f"{NAME}: is put right: 1 to be confirmed" in said
+        assert not bound(node, line)
         assert register(node.system, line)[0] == 403
-        assert said.startswith(f"{NAME}: "), said
         eventually(lambda: readiness(node) == (200, "ready"))
-        # It says so for as long as somebody vouches for it.
+
+        # For as long as it obeys, and somebody vouches for it.
+        node.kamailio.call("htable.delete", "node", "obeys")
+        other.api.post(f"{other.path}/disable").expect(200)
+        eventually(lambda: readiness(node) == (503, "untrusted"), within=15)
+        node.kamailio.call("htable.seti", "node", "obeys", 1)
+        eventually(lambda: readiness(node) == (200, "ready"), within=15)
         with stopped(stack.worker):
             eventually(lambda: readiness(node) == (503, "untrusted"))
-    assert system.api.get(f"/nodes/{NAME}").status == 404
+    system.api.get(f"/nodes/{NAME}").expect(404)
+
+
+def bound(node: Node, line: Line) -> bool:
+    """Whether the node has a binding of an account."""
+    return bool(node.kamailio.bindings(f"{line.credentials.username}@{node.system.realm}"))
 
 
 def test_a_node_drains_without_dropping_a_call(
@@ -136,6 +156,7 @@ def test_a_node_drains_without_dropping_a_call(
         talk(call, incoming)
         eventually(lambda: shown(system)["dialogs"] == 1)
         assert options(node.system) == 200
+        assert handshake(stack, node, "127.0.20.1") == "101"
 
         drain(system)
         waits = command(stack, "drain", NAME, "--wait", "60")
@@ -144,6 +165,7 @@ def test_a_node_drains_without_dropping_a_call(
         assert ours.call(callee.number).outcome() == (503, "Service Unavailable")
         assert (options(node.system), options(node.system, "somebody")) == (503, 503)
         assert options(system) == 200
+        assert handshake(stack, node, "127.0.20.1") == "503"
         elsewhere = device(system, callee)
         assert elsewhere.register(callee.credentials).status == 200
         another = device(system, caller).call(callee.number)

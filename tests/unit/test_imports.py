@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parents[2] / "provisioner"
 # Lowest first: a module imports from lower layers only, or from its own where it must.
 LAYERS = [
     ["settings", "errors", "times", "access", "sources", "attempt", "ban", "arrival", "keepalive"],
-    ["origin"],
-    ["lines", "meters", "exposition"],
+    ["origin", "tracing", "opentelemetry_spans"],
+    ["lines", "meters", "tallies", "exposition"],
     ["model", "tenancy", "calling", "guard", "credentials", "passwords", "sealing", "pricing"],
     ["sentences"],
     ["fields", "reconcile", "strict_json", "rate_plan"],
@@ -20,8 +20,11 @@ LAYERS = [
         *("store", "tenancy_store", "sync_store", "hook_store", "webhook_store"),
         *("trunk_store", "guard_store", "rating_store", "login_store"),
     ],
-    ["listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"],
-    ["listings", "loops", "costing"],
+    [
+        *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
+        *("confirmations", "replica"),
+    ],
+    ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
     ["logins"],
     ["numbers", "networks", "nodes", "trunks", "call_policies"],

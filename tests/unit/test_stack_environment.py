@@ -22,6 +22,7 @@ def environment() -> Environment:
         sip_address="127.0.0.1",
         http_port=18080,
         database_port=15432,
+        worker_port=18091,
         nodes=[FIRST],
     )
 
@@ -81,9 +82,22 @@ def test_kamailio_is_told_of_a_media_proxy_only_where_there_is_one(
     assert variables["KAMAILIO_MEDIA_PROXY"] == "always"
 
 
+def test_both_are_told_of_a_replica_only_where_there_is_one(environment: Environment) -> None:
+    assert "KAMAILIO_REPLICAS" not in environment.service()
+    assert "KAMAILIO_REPLICA_URL" not in environment.kamailio(FIRST)
+    replicated = replace(environment, replica_port=15433)
+    url = "127.0.0.1:15433/provisioner"
+    assert (
+        replicated.service()["KAMAILIO_REPLICAS"] == f"node1=postgresql://provisioner:service@{url}"
+    )
+    assert (
+        replicated.kamailio(FIRST)["KAMAILIO_REPLICA_URL"] == f"postgres://kamailio:registrar@{url}"
+    )
+
+
 def test_nodes_are_told_of_each_other_and_differ_in_what_they_must() -> None:
     nodes = [Node(number, 15060, 18090, dmq=5090 + number) for number in (1, 2, 3)]
-    environment = Environment({}, PASSWORDS, "127.0.0.1", 18080, 15432, nodes)
+    environment = Environment({}, PASSWORDS, "127.0.0.1", 18080, 15432, 18091, nodes)
     found = [environment.kamailio(node) for node in nodes]
     assert found[1]["KAMAILIO_DMQ_ADDRESS"] == "127.0.0.1:5092"
     assert found[1]["KAMAILIO_DMQ_PEERS"] == "127.0.0.1:5091,127.0.0.1:5093"

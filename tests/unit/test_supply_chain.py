@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
+LOCKS = ["requirements.lock", "requirements-traces.lock", "requirements-dev.lock"]
 SOFTPHONE = "tests/softphone/package-lock.json"
 INSTALLERS = ["provisioner/stack/install.sh", "provisioner/Dockerfile", "tests/Dockerfile"]
 

@@ -1,13 +1,18 @@
 """Which accounts are there? No answer tells, neither what it says nor how long it takes."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
+from secrets import randbelow
 from statistics import median
+from threading import Event, Thread
 
 import pytest
 
+from provisioner.errors import RpcFailed
+from provisioner.kamailio import KamailioNode
 from provisioner.stack.stack import Stack
 from tests.figures import Figures
 from tests.sip.attacks.comparison import differences, interleaved, interrogate, separation
@@ -15,8 +20,8 @@ from tests.sip.attacks.leaky import UNKNOWN, WEAK, leaky_registrar
 from tests.sip.attacks.names import NOBODYS, all_kinds
 from tests.sip.attacks.nodes import another_node
 from tests.sip.attacks.stranger import METHODS, Question, Stranger
-from tests.sip.clients import svwar
-from tests.system import System
+from tests.sip.clients import Wire, svwar
+from tests.system import Line, System, eventually
 
 # Each name asks, and guesses, from addresses of its own.
 pytestmark = pytest.mark.native
@@ -113,6 +118,85 @@ def test_no_answer_takes_longer(
     assert abs(found - 0.5) <= tolerance
 
 
+@pytest.mark.parametrize("forged", [False, True], ids=["a wrong password", "a forged nonce"])
+@pytest.mark.parametrize(("samples", "tolerance"), [BRIEF, LONG])
+def test_no_answer_tells_whom_the_node_remembers(
+    system: System,
+    kamailio: KamailioNode,
+    figures: Figures,
+    samples: int,
+    tolerance: float,
+    *,
+    forged: bool,
+) -> None:
+    kinds = {"unknown": unknown(9), "remembered": remembered(system, kamailio, 3)}
+    take = partial(answer_seconds, system, "REGISTER", True, forged=forged)
+    found = separations(interleaved(kinds, samples, take))
+    tell(figures, f"timing of {'a forged nonce' if forged else 'a guess'}", found)
+    assert not beyond(tolerance, found)
+
+
+def test_a_node_that_believes_its_memory_is_seen(
+    stack: Stack, system: System, figures: Figures, tmp_path: Path
+) -> None:
+    """The control: it makes no query where a wrong password is shown for whom it remembers."""
+    believing = {r"\$var\(failure\) = \$rc;\n\t\troute\(DOUBT\);": "$var(failure) = $rc;"}
+    with (
+        another_node(stack, system, tmp_path, changes=believing) as node,
+        vouched(node.kamailio),
+    ):
+        kinds = {"unknown": unknown(9), "remembered": remembered(node.system, node.kamailio, 3)}
+        take = partial(answer_seconds, node.system, "REGISTER", True)
+        found = separations(interleaved(kinds, BRIEF[0], take))
+    tell(figures, "timing where memory is believed", found)
+    assert beyond(BRIEF[1], found) == {"remembered"}
+
+
+def unknown(count: int) -> list[str]:
+    return [f"39099{randbelow(10**9):09d}" for _ in range(count)]
+
+
+def remembered(system: System, kamailio: KamailioNode, count: int) -> list[str]:
+    """Make accounts that the node remembers."""
+    names = []
+    for _ in range(count):
+        line = system.new_line()
+        eventually(partial(is_remembered, system, kamailio, line))
+        names.append(line.credentials.username)
+    return names
+
+
+def is_remembered(system: System, kamailio: KamailioNode, line: Line) -> bool:
+    """Have a phone of an account register, always the same one; say whether the node remembers."""
+    place, name = system.internet, line.credentials.username
+    headers = {"Contact": f"<sip:{name}@{place.client}:5999>"}
+    with Wire(place.registrar, place.client) as wire:
+        assert wire.register(line.credentials, headers=headers).status == 200
+    try:
+        return bool(kamailio.call("htable.get", "cached", name))
+    except RpcFailed:
+        return False
+
+
+@contextmanager
+def vouched(kamailio: KamailioNode) -> Iterator[None]:
+    """Say for a while what a worker says."""
+    done = Event()
+
+    def vouch() -> None:
+        while not done.is_set():
+            kamailio.is_fresh("cache", kamailio.clock() or 0)
+            done.wait(0.5)
+
+    thread = Thread(target=vouch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 @pytest.mark.parametrize(("samples", "tolerance"), [LONG])
 def test_no_kind_of_name_takes_longer(
     system: System, figures: Figures, samples: int, tolerance: float
@@ -182,12 +266,18 @@ def stranger(system: System) -> Stranger:
     return Stranger(system.internet.registrar, system.realm)
 
 
-def answer_seconds(system: System, method: str, guess: bool, name: str) -> float:
-    """How long one answer takes, from an address that has never asked before."""
+def answer_seconds(
+    system: System, method: str, guess: bool, name: str, *, forged: bool = False
+) -> float:
+    """How long one answer takes, from an address that has never asked before; a guess may answer a
+    challenge that was not asked for.
+    """
     question = Question(name, method)
     with stranger(system) as asking:
         answer = asking.ask(question)
-        return (asking.guess(question, answer.challenge) if guess else answer).seconds
+        if not guess:
+            return answer.seconds
+        return asking.guess(question, {} if forged else answer.challenge).seconds
 
 
 def guesses(system: System, samples: int) -> dict[str, list[float]]:

@@ -66,7 +66,7 @@ def bearer(stack: Stack) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize("path", ["/rpc", "/refuse", "/healthz"])
+@pytest.mark.parametrize("path", ["/rpc", "/refuse", "/healthz", "/metrics"])
 def test_the_port_for_phones_knows_no_rpc(system: System, where: str, path: str) -> None:
     place: Place = getattr(system, where)
     answer = ask(sip_port(place), {"Authorization": "Bearer x"}, path=path, source=place.client)

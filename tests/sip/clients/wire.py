@@ -225,21 +225,27 @@ class Wire:
         expires: int = 300,
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
-        """REGISTER, answer the challenge, and return the last exchange (to look at or replay)."""
-        first = self.exchange(
-            self.register_request(credentials, as_user=as_user, expires=expires, headers=headers)
-        )
-        if first.status != 401:
-            return first
-        return self.exchange(
-            self.register_request(
-                credentials,
-                challenge=first.challenge,
-                as_user=as_user,
-                expires=expires,
-                headers=headers,
+        """REGISTER, answer the challenge, and the next one if that was stale; return the last
+        exchange (to look at or replay).
+        """
+
+        def ask(challenge: Mapping[str, str] | None) -> Exchange:
+            return self.exchange(
+                self.register_request(
+                    credentials,
+                    challenge=challenge,
+                    as_user=as_user,
+                    expires=expires,
+                    headers=headers,
+                )
             )
-        )
+
+        last = ask(None)
+        if last.status == 401:
+            last = ask(last.challenge)
+        if last.status == 401 and last.challenge.get("stale") == "true":
+            last = ask(last.challenge)
+        return last
 
     def invite(self, credentials: Credentials, callee: str) -> Exchange:
         """INVITE somebody, answer the challenge, and return the last exchange."""

@@ -136,7 +136,8 @@ def test_nothing_acknowledged_is_lost_and_nobody_gets_in(
     assert {one.status for one in outcomes} == {200, 503}
     assert max(refusals) < REFUSAL
     assert max(recoveries) < RECOVERY
-    assert load.phone.statuses == {200, 503}
+    # It may go on with what its node remembers.
+    assert load.phone.statuses <= {200, 503}
     assert not any(200 in one.statuses for one in load.intruders)
     spoil(load.ledgers[0], stack.database_admin_url)
     assert len(load.losses()) == 1  # the control: a loss shows
