@@ -22,7 +22,7 @@ LAYERS = [
     ],
     [
         *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
-        "confirmations",
+        *("confirmations", "replica"),
     ],
     ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
