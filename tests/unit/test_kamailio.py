@@ -16,6 +16,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACT = {
     "Address": "sip:390612345678@192.168.1.7:5062;transport=tcp",
     "Expires": 300,
+    "Last-Modified": 1767225600,
     "User-Agent": "Desk phone",
     "Received": "sip:203.0.113.7:41000;transport=TCP",
     "Ruid": "uloc-1-2-3",
