@@ -12,7 +12,7 @@ from time import monotonic, time_ns
 from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
-from provisioner.kamailio import Drop, KamailioNode, Uptime
+from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.replica import Replica
@@ -187,7 +187,7 @@ class NodeSync:
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
-        dropped = [kick.username for kick in done if kick.drops_all]
+        dropped = [kick.username for kick in done if kick.drops_everything]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
         first = [kick for kick in done if not kick.confirmed]
@@ -227,7 +227,7 @@ class NodeSync:
             [
                 Drop(
                     kick.username,
-                    aor_of(kick.username, self._realm) if kick.drops_all else None,
+                    aor_of(kick.username, self._realm) if kick.drops_everything else None,
                     None if kick.confirmed else kick.generation,
                 )
                 for kick in kicks
@@ -238,6 +238,7 @@ class NodeSync:
             for kick, error in zip(kicks, failures, strict=True)
             if error and self._refused(kick, error)
         }
+        refused |= {kick.username for kick in kicks if not self._drop_older(kick)}
         restricted = [
             kick
             for kick in kicks
@@ -247,6 +248,23 @@ class NodeSync:
             cloudfire = sync_store.cloudfire_cidrs(self._connection)
             refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}
         return [kick for kick in kicks if kick.username not in refused]
+
+    def _drop_older(self, kick: Kick) -> bool:
+        """Drop the bindings that are older than late work; False where the node refused."""
+        if not kick.drops_older:
+            return True
+        aor = aor_of(kick.username, self._realm)
+        try:
+            for binding in self._kamailio.bindings(aor):
+                if binding.registered_at <= kick.asked_at:
+                    self._drop_binding(aor, binding)
+        except RpcFailed as error:
+            return not self._refused(kick, error)
+        return True
+
+    def _drop_binding(self, aor: str, binding: Binding) -> None:
+        self._kamailio.drop_binding(aor, binding.contact)
+        sync_store.erase_binding(self._connection, binding.ruid)
 
     def _restrict(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
         """Drop the bindings from outside a username's networks; False where the node refused."""
@@ -283,8 +301,7 @@ class NodeSync:
         aor = aor_of(username, self._realm)
         for binding in self._kamailio.bindings(aor):
             if not is_inside(binding.source_address, cidrs):
-                self._kamailio.drop_binding(aor, binding.contact)
-                sync_store.erase_binding(self._connection, binding.ruid)
+                self._drop_binding(aor, binding)
 
     def _do_reload(self) -> None:
         longest = max(self._interval, RELOAD_PAUSE, FAILED_RETRY)

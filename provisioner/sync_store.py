@@ -19,7 +19,8 @@ from provisioner.sources import Sources
 class Kick:
     """Work for one node about one username, and what decides it now.
 
-    `confirmed` is True where the node has done it once and a second look is due.
+    `confirmed` is True where the node has done it once and a second look is due; `asked_at` is when
+    it was left, and `late` True where that was a while ago.
     """
 
     username: str
@@ -29,6 +30,8 @@ class Kick:
     may_register: bool
     cloudfire: bool
     own: Sequence[str]
+    asked_at: datetime
+    late: bool
 
     @property
     def sources(self) -> Sources:
@@ -39,6 +42,18 @@ class Kick:
     def drops_all(self) -> bool:
         """True where no binding may stay."""
         return self.drop_all or not self.may_register
+
+    @property
+    def drops_older(self) -> bool:
+        """True where bindings may stay that are newer than the work: devices may have registered
+        meanwhile, with other nodes that share their bindings with this one.
+        """
+        return self.drop_all and self.may_register and self.late
+
+    @property
+    def drops_everything(self) -> bool:
+        """True where no binding may stay, however new it is."""
+        return self.drops_all and not self.drops_older
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,9 @@ SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
-       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
+       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own,
+       coalesce(kick.asked_at, now()) AS asked_at,
+       coalesce(kick.asked_at < clock_timestamp() - interval '0.5 s', false) AS late
   FROM (SELECT * FROM provisioner.pending_kicks
          WHERE node_id = %(node_id)s
            AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'

@@ -35,6 +35,10 @@ class ClusterNode:
         """Whether it has a binding of the account."""
         return bool(self.kamailio.bindings(aor_of(line.credentials.username, self.system.realm)))
 
+    def hears(self) -> int:
+        """How many nodes say that they are there, itself included."""
+        return len(self.kamailio.call("htable.dump", "nodes"))
+
     def restart(self) -> None:
         """Start it again after its end, and wait until it serves and obeys."""
         self.process.start()
@@ -65,6 +69,10 @@ class Cluster:
         """The second node."""
         return self.nodes[1]
 
+    def whole(self) -> bool:
+        """Whether every node hears every other."""
+        return all(node.hears() == len(self.nodes) for node in self.nodes)
+
     def log(self) -> str:
         """What both have written."""
         return "".join(node.process.log.read_text(errors="replace") for node in self.nodes)
@@ -91,7 +99,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             running.callback(kamailio.close)
             seen = seen_through(system, Registrar(stack.sip_address, node.sip))
             nodes.append(ClusterNode(node.name, process, kamailio, seen))
-        yield Cluster(stack, system, nodes)
+        cluster = Cluster(stack, system, nodes)
+        eventually(cluster.whole)
+        yield cluster
 
 
 @pytest.fixture
@@ -100,6 +110,7 @@ def healthy(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     for node in cluster.nodes:
         node.restart()
+    eventually(cluster.whole)
 
 
 @pytest.fixture
