@@ -67,6 +67,12 @@ def _nodes(connection: Connection) -> Iterator[Metric]:
         [(node["draining"], node["name"]) for node in nodes],
         "node",
     )
+    yield _gauge(
+        "node_replica_unused",
+        "Whether a node does not read from the replica of the database that it has.",
+        [(node["replica_unused"], node["name"]) for node in nodes],
+        "node",
+    )
     for name, what in (("last_seen", "answered a worker"), ("last_compared", "was compared")):
         yield _gauge(
             f"node_{name}_timestamp_seconds",
