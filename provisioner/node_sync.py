@@ -76,9 +76,9 @@ class NodeSync:
 
     def leave(self) -> None:
         """Let the node rely on nobody, as nobody will tell it of changes."""
-        self._kamailio.is_stale(MEMORY)
         self._kamailio.is_stale(REPLICA)
         self._replica_is_fresh = False
+        self._kamailio.is_stale(MEMORY)
 
     def _look(self) -> Uptime:
         """See since when the node runs. One that has restarted holds what it read from tables that

@@ -1,4 +1,4 @@
-"""Two nodes that share bindings and bans, in a stack of their own that the first test starts."""
+"""Two nodes that share bindings and bans, and read from a replica, in a stack of their own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -90,7 +90,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "MEDIA_PROXY": "off",
     }
     with ExitStack() as running:
-        stack = running.enter_context(Stack(directory, environ=environ, nodes=2, durable=False))
+        stack = Stack(directory, environ=environ, nodes=2, replica=True, durable=False)
+        running.enter_context(stack)
         system = native_system(stack)
         nodes = []
         for node, process in zip(stack.nodes, stack.kamailios, strict=True):
