@@ -1,6 +1,7 @@
 """Nodes believe what other nodes tell them: nobody else may."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,8 @@ def target(
         "KAMAILIO_DMQ_PEER_1": f"127.0.0.1:{peer_port}",
     }
     folder: Path = tmp_path_factory.mktemp("target")
-    with another_node(stack, system, folder, environ=environ) as node:
+    changes = {"^#!define SILENCE 10$": "#!define SILENCE 1"}
+    with another_node(stack, system, folder, changes=changes, environ=environ) as node:
         dmq = Registrar("127.0.0.1", dmq_port)
         yield Target(node.system, node.kamailio, dmq, peer_port)
 
@@ -122,3 +124,26 @@ def test_control_the_other_node_is_believed(target: Target) -> None:
         eventually(lambda: target.kamailio.bindings(AOR))
         eventually(lambda: BANNED in [ban.source for ban in target.kamailio.bans()])
         eventually(target.knows_intruder)
+
+
+def test_a_node_that_was_silent_is_asked_for_all_it_has(target: Target) -> None:
+    """What it has told while it was not heard is lost."""
+
+    def asked() -> set[str]:
+        seen = set()
+        while (message := peer.receive(0.2)) is not None:
+            if message.body in ('{"action":3}', '{"action":1}'):
+                seen.add(message.start_line.partition("@")[0])
+        return seen
+
+    with Peer(target.dmq, "127.0.0.1", port=target.peer_port) as peer:
+        peer.tell("usrloc", binding(AOR, CONTACT, server_id=77), target.dmq.address)
+        asked()
+        silent_since = time.time()
+        eventually(lambda: time.time() > silent_since + 2)
+        peer.send(
+            peer.request(
+                "KDMQ", "usrloc", target.dmq.address, uri=f"sip:usrloc@{target.dmq.address}"
+            )
+        )
+        assert asked() == {"KDMQ sip:usrloc", "KDMQ sip:htable"}

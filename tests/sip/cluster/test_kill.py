@@ -20,7 +20,7 @@ from tests.system import eventually
 
 pytestmark = pytest.mark.native  # kills nodes
 
-EXPIRES = 60
+EXPIRES = 120  # seconds: a phone has more than one attempt
 
 
 class Watch:
