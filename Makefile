@@ -10,6 +10,7 @@
 #   NODES        how many Kamailios, the SIP ports of each 10 above the one before (1)
 #   MEDIA_PROXY  which calls go through rtpengine: auto, always, off (auto)
 #   MEDIA_PORTS  its UDP ports (30000-30999)
+#   REPLICA      yes: Kamailio reads credentials from a replica of the database (no)
 #   SIP_REALM    the realm, chosen at the first start (talkytime.test)
 #   KAMAILIO_DIGEST_ALGORITHM  MD5 or SHA-256 (MD5)
 #   ROUNDS       how often 50 calls at once meet a limit, over UDP and TCP each (200)

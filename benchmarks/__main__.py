@@ -2,14 +2,16 @@
 
 import argparse
 import os
+import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import bulk, calls, console, create, disable, listing, register
+from benchmarks import bulk, calls, console, create, disable, register, scale
 from benchmarks.load import CallsFailed
 from benchmarks.processor import Noise
 from benchmarks.progress import say
@@ -33,8 +35,8 @@ BENCHMARKS = {
     "console": Benchmark(console.run, console.NOTE, console.ENVIRON),
     "create": Benchmark(create.run, create.NOTE),
     "disable": Benchmark(disable.run, disable.NOTE),
-    "listing": Benchmark(listing.run, listing.NOTE, listing.ENVIRON),
     "register": Benchmark(register.run, register.NOTE, register.ENVIRON),
+    "scale": Benchmark(scale.run, scale.NOTE, scale.ENVIRON),
 }
 
 
@@ -81,7 +83,19 @@ def _measure(benchmark: Benchmark) -> list[Row]:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} processors, all sides and the load on the same machine"
+    today = datetime.now(UTC).date().isoformat()
+    return (
+        f"{today}, {_processor()}, {os.cpu_count()} of them, all sides and the load on the same "
+        f"machine"
+    )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
 
 
 if __name__ == "__main__":

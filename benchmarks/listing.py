@@ -4,46 +4,32 @@ Two systems at once, in turns, so that what slows a round down hits both. The de
 in the middle of the list, reached by following `next`, as a portal would.
 """
 
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from benchmarks.population import fill
+from benchmarks.population import FEW, MANY
 from benchmarks.portal import Portal
-from benchmarks.progress import rounds, say
+from benchmarks.progress import rounds
 from benchmarks.table import Figure, Row, aim, percentile, ratios
 from provisioner.stack.stack import Stack
 
-FEW, MANY = 1_000, 1_000_000
 LIMIT, LIMIT_MAX = 50, 500  # accounts a page: of the pages measured; on the way to the middle
 DIGITS = 6  # the end of a number, to search for
-ROUNDS = 8
+ROUNDS = 5
 REQUESTS = 100  # of each kind a round, on either side
 TOLERANCE = 1.2  # how much slower the many may be at p99
-ENVIRON = {"SYNC_INTERVAL": "3600"}  # no comparison meanwhile
 
 NOTE = f"""\
 {REQUESTS} requests of each kind a round, one after another on one kept connection; {LIMIT} \
-accounts a page. The search is for the last {DIGITS} digits of a number. {MANY:,} accounts in one \
-database, {FEW:,} in another, both filled by SQL."""
+accounts a page. The search is for the last {DIGITS} digits of a number."""
 
 Samples = list[list[float]]  # milliseconds, a list for each round
 
 
-def run(stack: Stack) -> Iterator[Row]:
-    """Measure, and give the table's rows; the stack given is the one with the many accounts."""
-    with _small_stack() as small:
-        for each, count in ((small, FEW), (stack, MANY)):
-            say(f"listing: filling in {count:,} accounts")
-            fill(each, count)
-        yield from _measure(small, stack)
-
-
-def _measure(small: Stack, large: Stack) -> Iterator[Row]:
+def run(small: Stack, large: Stack) -> Iterator[Row]:
+    """Measure, and give the table's rows."""
     pages = {stack: _pages(stack, count) for stack, count in ((small, FEW), (large, MANY))}
     taken: dict[Stack, dict[str, Samples]] = {small: defaultdict(list), large: defaultdict(list)}
     for _ in rounds("listing", ROUNDS):
@@ -53,15 +39,6 @@ def _measure(small: Stack, large: Stack) -> Iterator[Row]:
                     taken[stack][kind].append(_request(portal, path))
     for kind, samples in taken[large].items():
         yield from _rows(kind, samples, taken[small][kind])
-
-
-@contextmanager
-def _small_stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmark-few-") as folder,
-        Stack(Path(folder) / "stack", environ=ENVIRON) as stack,
-    ):
-        yield stack
 
 
 def _pages(stack: Stack, count: int) -> Mapping[str, str]:

@@ -7,6 +7,8 @@ import psycopg
 from provisioner.credentials import Secret, new_secret
 from provisioner.stack.stack import Stack
 
+FEW, MANY = 1_000, 1_000_000  # accounts of the systems that are compared with each other
+
 INSERT_NUMBERS = """
     INSERT INTO provisioner.numbers (number, customer_id, project_id, state)
     SELECT '+' || username, project.customer_id, project.id, 'active'
@@ -128,6 +130,17 @@ def account_ids(stack: Stack, secrets: Sequence[Secret]) -> dict[str, int]:
     query = "SELECT username, account_id FROM provisioner.credentials WHERE username = ANY (%s)"
     with psycopg.connect(stack.database_url) as connection:
         rows = connection.execute(query, [[secret.username for secret in secrets]]).fetchall()
+    return {str(username): int(account_id) for username, account_id in rows}
+
+
+def some_accounts(stack: Stack, count: int) -> dict[str, int]:
+    """Return some enabled accounts: username and id."""
+    query = """
+        SELECT substr(main_number, 2), id FROM provisioner.sip_accounts
+         WHERE state = 'enabled' ORDER BY id LIMIT %s
+    """
+    with psycopg.connect(stack.database_url) as connection:
+        rows = connection.execute(query, [count]).fetchall()
     return {str(username): int(account_id) for username, account_id in rows}
 
 

@@ -98,22 +98,6 @@ _UNAVAILABLE = (
 )
 
 
-def connect(url: str, *, autocommit: bool = False, name: str = "provisioner") -> Connection:
-    """Open one connection of its own, whose rows are dictionaries. PostgreSQL shows its `name`.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL cannot be reached.
-    """
-    with translated_errors():
-        return psycopg.connect(
-            url,
-            autocommit=autocommit,
-            row_factory=dict_row,
-            application_name=name,
-            **_KEEPALIVE,
-        )
-
-
 class _Impatient(psycopg.Connection[DictRow]):
     """A connection that gives up on a server which hangs.
 
@@ -133,6 +117,25 @@ class _Impatient(psycopg.Connection[DictRow]):
             if error.sqlstate is None:  # it is not the server that says so
                 self.pgconn.finish()
             raise
+
+
+def connect(
+    url: str, *, autocommit: bool = False, name: str = "provisioner", patience: float | None = None
+) -> Connection:
+    """Open one connection of its own, whose rows are dictionaries. PostgreSQL shows its `name`.
+
+    With `patience` (seconds) a server that says nothing for so long is given up.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL cannot be reached.
+    """
+    options: dict[str, Any] = {"autocommit": autocommit, "row_factory": dict_row, **_KEEPALIVE}
+    with translated_errors():
+        if patience is None:
+            return psycopg.connect(url, application_name=name, **options)
+        connection = _Impatient.connect(url, application_name=name, **options)
+        connection.patience = patience
+        return connection
 
 
 def _check(connection: _Impatient) -> None:

@@ -14,6 +14,7 @@ from provisioner.queries import METRICS
 
 TIMEOUT = 2  # seconds for one query: Prometheus gives up after ten
 NODE_STATES = ("up", "catching_up", "unwatched", "away")
+REPLICA_STATES = ("used", "behind", "away")
 EVENT_STATES = ("waiting", "conflict", "rejected")
 IMPORT_STATES = ("validating", "applying")
 
@@ -76,6 +77,26 @@ def _nodes(connection: Connection) -> Iterator[Metric]:
         )
 
 
+def _replicas(connection: Connection) -> Iterator[Metric]:
+    nodes = rows(connection, METRICS["nodes"])
+    yield _gauge(
+        "node_replica",
+        "1: the state of the replica that the node reads from; 0 in all: it has none.",
+        [
+            (node["replica_state"] == state, node["name"], state)
+            for node in nodes
+            for state in REPLICA_STATES
+        ],
+        *("node", "state"),
+    )
+    yield _gauge(
+        "node_replica_lag_seconds",
+        "How far that replica was behind when the worker looked last; 0 where there is none.",
+        [(node["replica_lag"], node["name"]) for node in nodes],
+        "node",
+    )
+
+
 def _calls(connection: Connection) -> Iterator[Metric]:
     calls = _row(connection, METRICS["calls"])
     states = ("ringing", "answered")
@@ -124,7 +145,9 @@ def _others(connection: Connection) -> Iterator[Metric]:
     )
 
 
-_FACTS: tuple[Callable[[Connection], Iterator[Metric]], ...] = (_nodes, _calls, _hooks, _others)
+_FACTS: tuple[Callable[[Connection], Iterator[Metric]], ...] = (
+    *(_nodes, _replicas, _calls, _hooks, _others),
+)
 
 
 def _row(connection: Connection, query: bytes) -> Mapping[str, Any]:

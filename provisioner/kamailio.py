@@ -35,8 +35,8 @@ NOT_SET = "[not set]"  # usrloc's word for an absent value
 
 @dataclass(frozen=True)
 class Binding:
-    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from; `local`
-    is False where another node has told of it.
+    """A registered contact of an AOR (RFC 3261 section 10). `source` is where it came from, and
+    `registered_at` when it was saved last; `local` is False where another node has told of it.
     """
 
     ruid: str
@@ -45,6 +45,7 @@ class Binding:
     transport: str
     user_agent: str
     expires_at: datetime
+    registered_at: datetime
     local: bool = True
 
     @property
@@ -66,6 +67,7 @@ class Binding:
             transport=transport,
             user_agent=contact.get("User-Agent", ""),
             expires_at=now + timedelta(seconds=_seconds(contact["Expires"])),
+            registered_at=datetime.fromtimestamp(contact["Last-Modified"], UTC),
             local=contact.get("Socket") != NOT_SET,
         )
 

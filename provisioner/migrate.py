@@ -26,6 +26,10 @@ LOCK_TIMEOUT = "2s"
 PAUSE_FIRST, PAUSE_MAX = 1.0, 30.0  # seconds in which others get their turn
 PATIENCE = 900.0  # seconds until a migration gives up: longer than most backups take
 
+# The first line of a file whose statements are run one by one: only so can an index of a large
+# table be made beside those who write to it. One that was interrupted is run again as a whole.
+ALONE = "-- Without a transaction.\n"
+
 LONG_TRANSACTIONS = """
 SELECT pid, application_name AS name, usename AS role,
        extract(epoch FROM now() - xact_start)::integer AS seconds
@@ -72,7 +76,12 @@ def migrate(settings: Settings, *, patience: float = PATIENCE) -> list[str]:
         missing = _missing(connection)
         for path in missing:
             log.info("applying %s", path.name)
-            steps.run(path.name, partial(_apply, connection, path))
+            content = path.read_text(encoding="utf-8")
+            work = _apply
+            if content.startswith(ALONE):
+                _run_alone(connection, content)
+                work = _note
+            steps.run(path.name, partial(work, connection, path.name, content))
         steps.run("passwords", partial(_finish, connection, settings))
     return [path.name for path in missing]
 
@@ -152,12 +161,19 @@ def _missing(connection: db.Connection) -> list[Path]:
     return [path for path in paths if path.name not in done]
 
 
-def _apply(connection: db.Connection, path: Path) -> None:
-    content = path.read_text(encoding="utf-8")
+def _apply(connection: db.Connection, name: str, content: str) -> None:
     connection.execute(content.encode())
+    _note(connection, name, content)
+
+
+def _run_alone(connection: db.Connection, content: str) -> None:
+    for statement in content.split(";\n"):
+        connection.execute(statement.encode())
+
+
+def _note(connection: db.Connection, name: str, content: str) -> None:
     connection.execute(
-        "INSERT INTO provisioner.migrations (name, content) VALUES (%s, %s)",
-        [path.name, content],
+        "INSERT INTO provisioner.migrations (name, content) VALUES (%s, %s)", [name, content]
     )
 
 

@@ -320,6 +320,25 @@ class Trunk(NewTrunk):
         return {name: value for name, value in vars(self).items() if not name.endswith("_at")}
 
 
+class ReplicaState(StrEnum):
+    """Whether a node may read from its replica."""
+
+    USED = "used"
+    BEHIND = "behind"
+    AWAY = "away"
+
+
+@dataclass(frozen=True)
+class NodeReplica:
+    """The replica of the database that a node reads from. `lag_seconds` is how old what it shows
+    is; None where it does not answer.
+    """
+
+    address: str
+    state: ReplicaState
+    lag_seconds: float | None
+
+
 @dataclass(frozen=True)
 class Node:
     """A Kamailio node, as its worker last saw it. `pending` counts what it has yet to confirm.
@@ -340,11 +359,16 @@ class Node:
     last_compared_at: datetime | None
     last_error: str | None
     pending: int
+    replica: NodeReplica | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row of the query `nodes`."""
-        return cls(**row)
+        names = ("replica", "replica_state", "replica_lag")
+        fields = {name: value for name, value in row.items() if name not in names}
+        address, state, lag = (row[name] for name in names)
+        replica = NodeReplica(address, ReplicaState(state), lag) if address else None
+        return cls(**fields, replica=replica)
 
     @property
     def converged(self) -> bool:

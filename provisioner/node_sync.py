@@ -12,9 +12,10 @@ from time import monotonic, time_ns
 from provisioner import comparison, confirmations, db, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
-from provisioner.kamailio import Drop, KamailioNode, Uptime
+from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
 from provisioner.model import Node
 from provisioner.registrations import aor_of
+from provisioner.replica import Replica
 from provisioner.sources import is_inside
 from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
 
@@ -22,7 +23,9 @@ log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
-MEMORY = "cache"  # what a node remembers of credentials, as it calls it where it may be stale
+# What may be stale at a node, as it calls it: the credentials that it remembers, and its replica of
+# the database.
+MEMORY, REPLICA = "cache", "replica"
 SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
@@ -37,12 +40,18 @@ class NodeSync:
     """
 
     def __init__(
-        self, connection: Connection, node: Node, kamailio: KamailioNode, interval: float
+        self,
+        connection: Connection,
+        node: Node,
+        kamailio: KamailioNode,
+        interval: float,
+        replica: Replica | None = None,
     ) -> None:
         self._connection = connection
         self.node = node
         self._kamailio = kamailio
         self._interval = interval
+        self._replica = replica
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
         self._incarnation: str | None = None
@@ -51,6 +60,7 @@ class NodeSync:
         self._compare_at = monotonic()
         self._reload_from = monotonic()
         self._fresh_from: float | None = None
+        self._replica_is_fresh = False
 
     def step(self) -> None:
         """Do what is due, a batch of it at most, and see now and then whether the node is there."""
@@ -66,6 +76,8 @@ class NodeSync:
 
     def leave(self) -> None:
         """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._kamailio.is_stale(REPLICA)
+        self._replica_is_fresh = False
         self._kamailio.is_stale(MEMORY)
 
     def _look(self) -> Uptime:
@@ -78,7 +90,7 @@ class NodeSync:
             self._compare_at = monotonic()
             self._ready = False
             self._seen("catching_up", uptime)
-            self._kamailio.is_stale(MEMORY)
+            self.leave()
             self._fresh_from = monotonic() + SECOND_LOOK
             self._incarnation = self._kamailio.incarnation()
             sync_store.node_calls_itself(self._connection, self.node.id, self._incarnation)
@@ -102,6 +114,35 @@ class NodeSync:
         behind = sync_store.seconds_behind(self._connection, self.node.id)
         if now is not None and behind is not None:
             self._kamailio.is_fresh(MEMORY, floor(now - behind))
+            self._refresh_replica(floor(now - behind))
+
+    def _refresh_replica(self, as_of: int) -> None:
+        """Let the node read from its replica, as long as that shows what was written last here, and
+        so all changes that the node has been told of before.
+        """
+        mark = sync_store.node_mark(self._connection, self.node.id)
+        if self._replica is not None and mark is not None:
+            if self._replica.follows(self.node.id, mark):
+                self._kamailio.is_fresh(REPLICA, as_of)
+                self._replica_is_fresh = True
+            else:
+                self._doubt_replica()
+        found = None if self._replica is None else self._replica.found
+        sync_store.node_replica(self._connection, self.node.id, found)
+
+    def _mind_replica(self, kicks: Sequence[Kick]) -> None:
+        """Before a fence is raised: where the replica does not show what is to be obeyed, the node
+        reads there no more. No work waits for a replica that is slow.
+        """
+        if self._replica is None or not self._replica_is_fresh:
+            return
+        if not self._replica.shows(self.node.id, kicks):
+            self._doubt_replica()
+
+    def _doubt_replica(self) -> None:
+        if self._replica_is_fresh:
+            self._kamailio.is_stale(REPLICA)
+            self._replica_is_fresh = False
 
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
@@ -142,10 +183,11 @@ class NodeSync:
         if not kicks:
             return
         began = time_ns()
+        self._mind_replica(kicks)
         obeyed = self._drop(kicks)
         calls = self._calls_to_end(obeyed)
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
-        dropped = [kick.username for kick in done if kick.drops_all]
+        dropped = [kick.username for kick in done if kick.drops_everything]
         sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
         first = [kick for kick in done if not kick.confirmed]
@@ -185,7 +227,7 @@ class NodeSync:
             [
                 Drop(
                     kick.username,
-                    aor_of(kick.username, self._realm) if kick.drops_all else None,
+                    aor_of(kick.username, self._realm) if kick.drops_everything else None,
                     None if kick.confirmed else kick.generation,
                 )
                 for kick in kicks
@@ -196,6 +238,7 @@ class NodeSync:
             for kick, error in zip(kicks, failures, strict=True)
             if error and self._refused(kick, error)
         }
+        refused |= {kick.username for kick in kicks if not self._drop_older(kick)}
         restricted = [
             kick
             for kick in kicks
@@ -205,6 +248,23 @@ class NodeSync:
             cloudfire = sync_store.cloudfire_cidrs(self._connection)
             refused |= {kick.username for kick in restricted if not self._restrict(kick, cloudfire)}
         return [kick for kick in kicks if kick.username not in refused]
+
+    def _drop_older(self, kick: Kick) -> bool:
+        """Drop the bindings that are older than late work; False where the node refused."""
+        if not kick.drops_older:
+            return True
+        aor = aor_of(kick.username, self._realm)
+        try:
+            for binding in self._kamailio.bindings(aor):
+                if binding.registered_at <= kick.asked_at:
+                    self._drop_binding(aor, binding)
+        except RpcFailed as error:
+            return not self._refused(kick, error)
+        return True
+
+    def _drop_binding(self, aor: str, binding: Binding) -> None:
+        self._kamailio.drop_binding(aor, binding.contact)
+        sync_store.erase_binding(self._connection, binding.ruid)
 
     def _restrict(self, kick: Kick, cloudfire: Sequence[str]) -> bool:
         """Drop the bindings from outside a username's networks; False where the node refused."""
@@ -241,8 +301,7 @@ class NodeSync:
         aor = aor_of(username, self._realm)
         for binding in self._kamailio.bindings(aor):
             if not is_inside(binding.source_address, cidrs):
-                self._kamailio.drop_binding(aor, binding.contact)
-                sync_store.erase_binding(self._connection, binding.ruid)
+                self._drop_binding(aor, binding)
 
     def _do_reload(self) -> None:
         longest = max(self._interval, RELOAD_PAUSE, FAILED_RETRY)

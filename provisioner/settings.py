@@ -37,6 +37,7 @@ class Settings:
     nodes: Mapping[str, str]
     metrics_token: str = field(repr=False)  # who shows it may read /metrics; "": this machine alone
     worker_http_port: int  # where a worker answers /livez and /metrics; 0: nowhere
+    replicas: Mapping[str, str] = field(repr=False)  # of the database, by the node that reads there
     sip_realm: str
     sip_address: str
     sip_port: int
@@ -69,7 +70,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         rpc_token=read.text("KAMAILIO_RPC_TOKEN", ""),
         secrets_keys=read.fernet_keys("SECRETS_KEY"),
         webhook_networks=read.networks("WEBHOOK_ALLOWED_NETWORKS"),
-        nodes=read.nodes("KAMAILIO_NODES"),
+        nodes=read.pairs("KAMAILIO_NODES", "http://", "host:port/rpc"),
+        replicas=read.pairs("KAMAILIO_REPLICAS", "postgresql://", "user:password@host/database"),
         metrics_token=read.token("METRICS_TOKEN"),
         worker_http_port=read.port("WORKER_HTTP_PORT", 0, lowest=0),
         sip_realm=read.realm("SIP_REALM", "talkytime.test"),
@@ -175,12 +177,12 @@ class _Reader:
         except ValueError as error:
             raise SettingInvalid(name, f"must be networks and commas: {error}") from None
 
-    def nodes(self, name: str) -> dict[str, str]:
-        """Read `name=url` pairs, separated by commas."""
-        nodes = {}
-        for pair in filter(None, self.text(name, "").split(",")):
-            node, equals, url = pair.strip().partition("=")
-            if not (node and equals and url.startswith("http://")):
-                raise SettingInvalid(name, "must be like node1=http://host:port/rpc,node2=…")
-            nodes[node] = url
-        return nodes
+    def pairs(self, name: str, scheme: str, rest: str) -> dict[str, str]:
+        """Read `node=url` pairs, separated by commas; a wrong one is not repeated in the error."""
+        pairs = {}
+        for pair in self.items(name):
+            node, equals, url = pair.partition("=")
+            if not (node and equals and url.startswith(scheme)):
+                raise SettingInvalid(name, f"must be like node1={scheme}{rest},node2=…")
+            pairs[node] = url
+        return pairs

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from provisioner import webhook_store
 from provisioner.db import Connection, one, rows, run, send
-from provisioner.model import Node
+from provisioner.model import Node, NodeReplica
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
 from provisioner.sources import Sources
@@ -19,7 +19,8 @@ from provisioner.sources import Sources
 class Kick:
     """Work for one node about one username, and what decides it now.
 
-    `confirmed` is True where the node has done it once and a second look is due.
+    `confirmed` is True where the node has done it once and a second look is due; `asked_at` is when
+    it was left, and `late` True where that was a while ago.
     """
 
     username: str
@@ -29,6 +30,8 @@ class Kick:
     may_register: bool
     cloudfire: bool
     own: Sequence[str]
+    asked_at: datetime
+    late: bool
 
     @property
     def sources(self) -> Sources:
@@ -39,6 +42,18 @@ class Kick:
     def drops_all(self) -> bool:
         """True where no binding may stay."""
         return self.drop_all or not self.may_register
+
+    @property
+    def drops_older(self) -> bool:
+        """True where bindings may stay that are newer than the work: devices may have registered
+        meanwhile, with other nodes that share their bindings with this one.
+        """
+        return self.drop_all and self.may_register and self.late
+
+    @property
+    def drops_everything(self) -> bool:
+        """True where no binding may stay, however new it is."""
+        return self.drops_all and not self.drops_older
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,21 @@ def node_seen(
     return None if row is None else Wanted(**row)
 
 
+def node_mark(connection: Connection, node_id: int) -> datetime | None:
+    """Return when a node was last seen, by the database that is asked; None where it knows of no
+    such node.
+    """
+    row = one(connection, SYNC["node_mark"], node_id=node_id)
+    return None if row is None else row["last_seen_at"]
+
+
+def node_replica(connection: Connection, node_id: int, replica: NodeReplica | None) -> None:
+    """Record the replica that a node reads from, if it has one."""
+    names = ("address", "state", "lag_seconds")
+    found = dict.fromkeys(names) if replica is None else vars(replica)
+    run(connection, SYNC["node_replica"], node_id=node_id, **found)
+
+
 def node_calls_itself(connection: Connection, node_id: int, incarnation: str | None) -> None:
     """Note what a node calls itself; the calls of the process before it are over."""
     with connection.transaction():
@@ -227,6 +257,12 @@ def forget_call(connection: Connection, node_id: int | None, call: int) -> None:
 def record_lost_calls(connection: Connection) -> None:
     """Record the calls of nodes that have not been heard of for too long."""
     run(connection, SYNC["lost_calls_record"])
+
+
+def shows_kicks(connection: Connection, node_id: int, kicks: Sequence[Kick]) -> bool:
+    """Say whether a replica of the database shows work, and so the changes that left it."""
+    row = one(connection, SYNC["kicks_shown"], node_id=node_id, **_done(kicks))
+    return bool(row and row["shown"])
 
 
 def postpone_kick(connection: Connection, node_id: int, kick: Kick, seconds: float) -> None:

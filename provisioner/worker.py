@@ -34,6 +34,7 @@ from provisioner.hooks.deliverer import Deliverer, upkeep
 from provisioner.kamailio import KamailioNode
 from provisioner.node_sync import NodeSync
 from provisioner.reconcile import Limits
+from provisioner.replica import Replica
 from provisioner.settings import Settings
 from provisioner.waking import CHANNEL, Alarm, SessionAlarm
 
@@ -142,7 +143,9 @@ class Worker:
                 return
             alarm.listen(connection)
             kamailio = KamailioNode(node.rpc_url, self._settings.rpc_token)
-            sync = NodeSync(connection, node, kamailio, self._interval)
+            replica_url = self._settings.replicas.get(name)
+            replica = None if replica_url is None else Replica(replica_url)
+            sync = NodeSync(connection, node, kamailio, self._interval, replica)
             tallies.hold(name)
             try:
                 while not self._stopping.is_set():
@@ -158,6 +161,8 @@ class Worker:
                 with suppress(NodeUnavailable, RpcFailed):
                     sync.leave()
                 kamailio.close()
+                if replica is not None:
+                    replica.close()
 
     def _change_credentials(self) -> None:
         """Put what was scheduled in force, to the moment."""

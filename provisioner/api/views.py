@@ -16,6 +16,7 @@ from provisioner.model import (
     Node,
     Number,
     NumberState,
+    ReplicaState,
     Tariff,
     TariffChange,
     Transport,
@@ -381,6 +382,16 @@ class TrunkView(Versioned):
         return cls.model_validate(trunk)
 
 
+class NodeReplicaView(View):
+    """The replica of the database that a node reads credentials from: `used`, `behind`, `away`."""
+
+    model_config = example(address="10.0.0.5:5432", state="used", lag_seconds=0.003)
+
+    address: str
+    state: ReplicaState
+    lag_seconds: float | None
+
+
 class NodeView(View):
     """A Kamailio node as its worker last saw it.
 
@@ -400,6 +411,7 @@ class NodeView(View):
         last_seen_at=EXAMPLE_TIME,
         last_compared_at=EXAMPLE_TIME,
         last_error=None,
+        replica=None,
     )
 
     name: str
@@ -413,8 +425,9 @@ class NodeView(View):
     last_seen_at: Time | None
     last_compared_at: Time | None
     last_error: str | None
+    replica: NodeReplicaView | None
 
     @classmethod
     def of(cls, node: Node) -> Self:
         """Show one."""
-        return cls(**{name: getattr(node, name) for name in cls.model_fields})
+        return cls.model_validate(node)

@@ -70,15 +70,23 @@ def _work(session: Session) -> Exit:
     if session.settings.traces_endpoint:
         tracing.start("provisioner-worker")
     worker = Worker(session.settings)
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=_run_and_tell, args=(worker,))
     thread.start()
     with _listening(session.settings):
-        while thread.is_alive():
-            if signal.sigtimedwait(signals, 1.0):
-                worker.stop()
-                thread.join()
+        # No timeout: one that runs out while the process is suspended would look like a signal.
+        signal.sigwait(signals)
+        worker.stop()
+        thread.join()
     tracing.stop()
     return Exit.DONE
+
+
+def _run_and_tell(worker: Worker) -> None:
+    """Work; whoever waits for a signal to stop must not wait for ever if it ends by itself."""
+    try:
+        worker.run()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

@@ -5,6 +5,7 @@
 -- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
 -- for each of two queries).
 SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
+       replica, replica_state, replica_lag,
        coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0
                 AND refuses_since < now() - interval '5 s', false) AS drained,
        CASE WHEN state = 'up' AND last_seen_at < now() - interval '10 s' THEN 'unwatched'
@@ -51,6 +52,16 @@ RETURNING draining, extract(epoch FROM now() - least(
            (SELECT pending_since FROM provisioner.pending_reloads WHERE node_id = nodes.id)
        ))::float AS behind;
 
+-- name: node_mark
+SELECT last_seen_at FROM provisioner.nodes WHERE id = %(node_id)s;
+
+-- name: node_replica
+UPDATE provisioner.nodes
+   SET replica = %(address)s, replica_state = %(state)s, replica_lag = %(lag_seconds)s
+ WHERE id = %(node_id)s
+   AND (replica, replica_state, replica_lag)
+       IS DISTINCT FROM (%(address)s::text, %(state)s::text, %(lag_seconds)s::double precision);
+
 -- name: node_former
 -- What the node called itself before it called itself as it does now, if that is another name.
 SELECT incarnation FROM provisioner.nodes
@@ -87,7 +98,9 @@ SELECT kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
-       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own
+       coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own,
+       coalesce(kick.asked_at, now()) AS asked_at,
+       coalesce(kick.asked_at < clock_timestamp() - interval '0.5 s', false) AS late
   FROM (SELECT * FROM provisioner.pending_kicks
          WHERE node_id = %(node_id)s
            AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
@@ -104,6 +117,15 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(kick.pending_since)),
     ON kick.node_id = nodes.id AND kick.confirmed_at IS NULL
  WHERE nodes.id = %(node_id)s
  GROUP BY nodes.id;
+
+-- name: kicks_shown
+-- Asked at a replica: are these changes there? Their work was left in the same transactions.
+SELECT NOT EXISTS (
+    SELECT FROM unnest(%(usernames)s::text[], %(generations)s::bigint[]) AS due (username, generation)
+      LEFT JOIN provisioner.pending_kicks AS kick
+        ON kick.node_id = %(node_id)s AND kick.username = due.username
+       AND kick.generation >= due.generation
+     WHERE kick.username IS NULL) AS shown;
 
 -- name: kick_postpone
 UPDATE provisioner.pending_kicks

@@ -52,6 +52,7 @@ def _run(options: Options) -> None:
         tls_port=options.tls_port,
         ws_port=options.ws_port,
         media_ports=options.media_ports,
+        replica=options.replica,
         nodes=options.nodes,
         environ=os.environ,
         report=say,

@@ -21,6 +21,7 @@ class StackDirectory:
         self.path = path.absolute()
         self.logs = self.path / "log"
         self.postgres = self.path / "postgres"
+        self.replica = self.path / "replica"
         self.passwords = self.path / "passwords.json"
         self.admin_token = self.path / "admin-token"
         self.admin_login = self.path / "admin-login"

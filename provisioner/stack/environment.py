@@ -14,6 +14,7 @@ class Environment:
     """The stack's addresses and passwords, in the variables of its processes.
 
     `base` is what the user gave; it may set anything but what the stack itself decides.
+    `replica_port` is that of the database's replica, None: there is none.
     `media_port` is rtpengine's, None: there is none; `media_mode` says which calls it is for.
     """
 
@@ -26,14 +27,20 @@ class Environment:
     nodes: Sequence[Node]
     media_port: int | None = None
     media_mode: str = "auto"
+    replica_port: int | None = None
 
     @property
     def database_url(self) -> str:
         """The service's connection string."""
-        return self._database("postgresql", "provisioner", self.passwords.provisioner_db)
+        return self._service_database(self.database_port)
 
-    def _database(self, scheme: str, role: str, password: str) -> str:
-        return f"{scheme}://{role}:{password}@127.0.0.1:{self.database_port}/provisioner"
+    def _service_database(self, port: int) -> str:
+        return (
+            f"postgresql://provisioner:{self.passwords.provisioner_db}@127.0.0.1:{port}/provisioner"
+        )
+
+    def _kamailio_database(self, port: int) -> str:
+        return f"postgres://kamailio:{self.passwords.kamailio_db}@127.0.0.1:{port}/provisioner"
 
     def _base(self) -> dict[str, str]:
         """Return the user's variables without those that would point libpq elsewhere."""
@@ -57,7 +64,14 @@ class Environment:
             "KAMAILIO_NODES": ",".join(f"{node.name}={node.rpc_url}" for node in self.nodes),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
             "SECRETS_KEY": self.passwords.secrets_key,
+            **self._replicas(),
         }
+
+    def _replicas(self) -> dict[str, str]:
+        if self.replica_port is None:
+            return {}
+        url = self._service_database(self.replica_port)
+        return {"KAMAILIO_REPLICAS": ",".join(f"{node.name}={url}" for node in self.nodes)}
 
     def migration(self, admin_url: str) -> dict[str, str]:
         """Return the variables of `provisioner migrate`."""
@@ -74,14 +88,20 @@ class Environment:
             **self._base(),
             **{name: str(port) for name, port in ports.items() if port is not None},
             **self._media(),
+            **self._replica(),
             **self._peers(node),
-            "KAMAILIO_DB_URL": self._database("postgres", "kamailio", self.passwords.kamailio_db),
+            "KAMAILIO_DB_URL": self._kamailio_database(self.database_port),
             "KAMAILIO_NODE": node.name,
             "KAMAILIO_SERVER_ID": str(node.number),
             "KAMAILIO_NONCE_SECRET": node.nonce_secret(self.passwords.nonce_secret),
             "KAMAILIO_RPC_PORT": str(node.rpc),
             "KAMAILIO_RPC_TOKEN": self.passwords.rpc_token,
         }
+
+    def _replica(self) -> dict[str, str]:
+        if self.replica_port is None:
+            return {}
+        return {"KAMAILIO_REPLICA_URL": self._kamailio_database(self.replica_port)}
 
     def _peers(self, node: Node) -> dict[str, str]:
         if node.dmq_address is None:

@@ -23,6 +23,7 @@ class Options:
     ws_port: int
     sip_address: str
     media_ports: MediaPorts
+    replica: bool
     nodes: int = 1
 
 
@@ -42,6 +43,7 @@ def read_options(environ: Mapping[str, str]) -> Options:
         ws_port=_port(environ, "SIP_WS_PORT", 8443),
         sip_address=_address(environ, "SIP_ADDRESS", "127.0.0.1"),
         media_ports=read_ports(environ) or MEDIA_PORTS,
+        replica=_yes_or_no(environ, "REPLICA", "no"),
         nodes=_nodes(environ),
     )
 
@@ -58,6 +60,13 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65_535):
         raise StackError(f'{name} must be a port number from 1 to 65535, not "{text}".')
     return int(text)
+
+
+def _yes_or_no(environ: Mapping[str, str], name: str, default: str) -> bool:
+    text = environ.get(name) or default
+    if text not in ("yes", "no"):
+        raise StackError(f'{name} must be yes or no, not "{text}".')
+    return text == "yes"
 
 
 def _check_digest_algorithm(environ: Mapping[str, str]) -> None:

@@ -26,6 +26,7 @@ class Passwords:
     rpc_token: str = field(default_factory=_random, repr=False)
     nonce_secret: str = field(default_factory=_random, repr=False)
     secrets_key: str = field(default_factory=_fernet_key, repr=False)
+    replication_db: str = field(default_factory=_random, repr=False)
 
 
 def load_passwords(path: Path) -> Passwords:

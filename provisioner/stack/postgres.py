@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ DATABASE = "provisioner"
 USER = "postgres"  # both the cluster's superuser and, if we are root, the system's user
 STALE_TIMEOUT = 20.0  # seconds that an earlier postmaster gets to end
 ENVIRON = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+KEPT_FOR_REPLICA = "1GB"  # of changes; a replica that stays away longer is made anew
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,20 @@ class Cluster:
         (self.path / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialise(self) -> None:
-        """Run initdb beside the final place, so that one which was interrupted is not used."""
+        """Make it beside its final place, so that one which was interrupted is not used."""
         draft = self.path.with_name(f"{self.path.name}.new")
-        password_file = draft.with_suffix(".password")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
+        give_away(draft)
+        self._fill(draft)
+        draft.rename(self.path)
+
+    def _fill(self, draft: Path) -> None:
+        """Run initdb."""
+        password_file = draft.with_suffix(".password")
         password_file.touch(mode=0o600)
         password_file.write_text(f"{self.password}\n", encoding="ascii")
-        if os.geteuid() == 0:
-            for path in (draft, password_file):
-                shutil.chown(path, USER, USER)
+        give_away(password_file)
         options = ["--encoding=UTF8", "--locale=C.UTF-8", f"--username={USER}"]
         options += [
             "--auth-host=scram-sha-256",
@@ -73,7 +79,6 @@ class Cluster:
             run_once("initdb", Command(argv, ENVIRON, user=USER, reads=[draft]), self.log)
         finally:
             password_file.unlink()
-        draft.rename(self.path)
 
     def serve(self, lock: int) -> Command:
         """Prepare the cluster and return the postmaster's command.
@@ -84,21 +89,28 @@ class Cluster:
             StackError: the cluster cannot be made or used.
         """
         self._prepare()
+        version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
+        argv = [str(find_binary("postgres", version)), "-D", str(self.path)]
+        for name, value in self._settings().items():
+            argv += ["-c", f"{name}={value}"]
+        return Command(argv, self._environ(), keep=[lock], user=USER, reads=[self.path])
+
+    def _settings(self) -> dict[str, str]:
         settings = {
             "listen_addresses": ADDRESS,
             "port": str(self.port),
             "unix_socket_directories": "",  # a deep directory would make their paths too long
             "max_connections": "200",
+            "max_slot_wal_keep_size": KEPT_FOR_REPLICA,
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
         if not self.durable:
             settings |= dict.fromkeys(("fsync", "full_page_writes"), "off")
-        version = (self.path / "PG_VERSION").read_text(encoding="ascii").strip()
-        argv = [str(find_binary("postgres", version)), "-D", str(self.path)]
-        for name, value in settings.items():
-            argv += ["-c", f"{name}={value}"]
-        return Command(argv, ENVIRON, keep=[lock], user=USER, reads=[self.path])
+        return settings
+
+    def _environ(self) -> Mapping[str, str]:
+        return ENVIRON
 
     def answers(self) -> bool:
         """Tell whether the server answers a query."""
@@ -124,6 +136,12 @@ class Cluster:
                 if os.readlink(process / "cwd") == here:  # noqa: PTH115 - a string compares as it is
                     return True
         return False
+
+
+def give_away(path: Path) -> None:
+    """Let the cluster's user own a file or directory if we are root."""
+    if os.geteuid() == 0:
+        shutil.chown(path, USER, USER)
 
 
 def find_binary(name: str, version: str = "*") -> Path:

@@ -29,6 +29,7 @@ from provisioner.stack.postgres import Cluster
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.processes import Command, Process, run_once
 from provisioner.stack.registrar import kamailio, listeners
+from provisioner.stack.replica import Replica
 
 PORT_CHOICES = 5  # a port that was free can be taken before our server has it
 READY_TIMEOUT = 30.0  # seconds until /readyz says that all of it works
@@ -43,10 +44,11 @@ class Stack:
 
     A port that is None is chosen free and kept for the stack's lifetime. `environ` reaches every
     process but PostgreSQL and rtpengine; with KAMAILIO_TLS_CERTIFICATE in it there is a port for
-    SIP over TLS, too, with KAMAILIO_WS_ORIGINS one for SIP over WebSocket. rtpengine listens for
-    voice on `media_address`, by default `sip_address`; it is left out where MEDIA_PROXY is `off`,
-    or where it is not installed. `report` is told each step. Nothing is restarted by itself: that
-    is `provisioner.stack.supervisor`. All of it ends with the thread that called `start()`.
+    SIP over TLS, too, with KAMAILIO_WS_ORIGINS one for SIP over WebSocket. With `replica`, Kamailio
+    reads from a replica of the database. rtpengine listens for voice on `media_address`, by default
+    `sip_address`; it is left out where MEDIA_PROXY is `off`, or where it is not installed. `report`
+    is told each step. Nothing is restarted by itself: that is `provisioner.stack.supervisor`. All
+    of it ends with the thread that called `start()`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Stack:
         media_ports: MediaPorts | None = None,
         nodes: int = 1,
         durable: bool = True,
+        replica: bool = False,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._durable = durable
@@ -89,6 +92,7 @@ class Stack:
             lambda: self._cluster.answers(),
             stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
         )
+        self.replica = self._replica_process() if replica else None
         self.media = self._media_process()
         self.kamailios = [self._kamailio_process(number) for number in self._numbers]
         self.kamailio = self.kamailios[0]
@@ -160,6 +164,11 @@ class Stack:
         return self._cluster.url()
 
     @property
+    def replica_admin_url(self) -> str:
+        """The superuser's connection string for the replica of the database."""
+        return self._replica.url()
+
+    @property
     def environ(self) -> dict[str, str]:
         """The variables of the service's processes, as any `provisioner` command needs them."""
         return self._environment.service()
@@ -172,8 +181,8 @@ class Stack:
     @property
     def processes(self) -> list[Process]:
         """All processes, in the order in which they start."""
-        media = [] if self.media is None else [self.media]
-        return [self.postgres, *media, *self.kamailios, self.provisioner, self.worker]
+        beside = [process for process in (self.replica, self.media) if process is not None]
+        return [self.postgres, *beside, *self.kamailios, self.provisioner, self.worker]
 
     # Start and stop.
 
@@ -230,6 +239,8 @@ class Stack:
 
     def _steps(self) -> Iterator[Callable[[], str]]:
         yield self._start_database
+        if self.replica is not None:
+            yield partial(self._start_replica, self.replica)
         if self.media is not None:
             yield partial(self._start_media, self.media)
         elif self._media_mode != "off":
@@ -245,6 +256,10 @@ class Stack:
         self._run("init-token", self.environ, "--file", str(self.admin_token_file))
         self._run("init-login", self.environ, "--file", str(self.directory.admin_login))
         return f"PostgreSQL ready on 127.0.0.1:{self._ports['DATABASE_PORT']}, database migrated"
+
+    def _start_replica(self, replica: Process) -> str:
+        self._start_with_ports(replica, "REPLICA_PORT")
+        return f"Its replica ready on 127.0.0.1:{self._ports['REPLICA_PORT']}"
 
     def _start_media(self, media: Process) -> str:
         try:
@@ -267,7 +282,7 @@ class Stack:
     def _start_service(self) -> str:
         self.worker.start()
         self._start_with_ports(self.provisioner, "HTTP_PORT")
-        needs = [process for process in self.processes if process is not self.media]
+        needs = [self.postgres, *self.kamailios, self.provisioner]
         self.worker.wait_ready(READY_TIMEOUT, needs=needs)
         return f"Provisioner and worker ready on {self.api_url}"
 
@@ -308,6 +323,18 @@ class Stack:
         )
 
     @property
+    def _replica(self) -> Replica:
+        return Replica(
+            self.directory.replica,
+            self._passwords.postgres,
+            self._ports["REPLICA_PORT"],
+            self._log("pg_basebackup"),
+            durable=self._durable,
+            primary=self._cluster,
+            replication_password=self._passwords.replication_db,
+        )
+
+    @property
     def _environment(self) -> Environment:
         return Environment(
             self._base,
@@ -319,6 +346,7 @@ class Stack:
             nodes=self.nodes,
             media_port=None if self.media is None else self._ports["MEDIA_PORT"],
             media_mode=self._media_mode,
+            replica_port=None if self.replica is None else self._ports["REPLICA_PORT"],
         )
 
     def _log(self, name: str) -> Path:
@@ -343,6 +371,15 @@ class Stack:
     def _service_command(self, *arguments: str, environ: Mapping[str, str]) -> Command:
         program = Path(sys.executable).with_name("provisioner")
         return Command([str(program), *arguments], environ, keep=[self._lock])
+
+    def _replica_process(self) -> Process:
+        self._ports.add("REPLICA_PORT", tcp("127.0.0.1"), None)
+        return self._process(
+            "replica",
+            lambda: self._replica.serve(self._lock),
+            lambda: self._replica.answers(),
+            stop_signal=signal.SIGINT,
+        )
 
     def _media_process(self) -> Process | None:
         program = None if self._media_mode == "off" else find_program()

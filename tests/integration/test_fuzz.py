@@ -47,6 +47,15 @@ def population(client: Client, admin: db.Connection) -> None:
     new_tenant(client, "Zeta", "06222222")
     # No invented id is that of the token that the requests bear.
     admin.execute("ALTER TABLE provisioner.api_tokens ALTER COLUMN id RESTART WITH 900000000001")
+    # An invented node does not answer, which other operations rightly tell as 503.
+    admin.execute(
+        "CREATE FUNCTION provisioner.none() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN NULL; END'"
+    )
+    admin.execute(
+        "CREATE TRIGGER none BEFORE INSERT ON provisioner.nodes"
+        " FOR EACH ROW EXECUTE FUNCTION provisioner.none()"
+    )
 
 
 @pytest.mark.native

@@ -212,10 +212,10 @@ def test_a_worker_tells_how_long_a_node_takes_to_obey(stack: Stack, system: Syst
     before = read_worker()
     line.disable()
     once_more = value(before, f"{series}_count", **of) + 1
-    eventually(lambda: value(read_worker(), f"{series}_count", **of) == once_more)
+    eventually(lambda: value(read_worker(), f"{series}_count", **of) >= once_more)
     after = read_worker()
     took = value(after, f"{series}_sum", **of) - value(before, f"{series}_sum", **of)
-    assert 0 < took < 10
+    assert 0 < took < 60
     assert value(after, "provisioner_worker_node_held", node="node1") == 1
 
 

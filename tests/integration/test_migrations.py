@@ -83,3 +83,17 @@ def test_what_was_applied_is_never_edited(folder: Path, settings: Settings) -> N
     (folder / NAME).write_text("SELECT 1;")
     with pytest.raises(MigrationChanged, match=NAME):
         migrate(settings)
+
+
+def test_an_index_is_made_while_others_write(
+    folder: Path, settings: Settings, admin: Connection
+) -> None:
+    (folder / NAME).write_text(
+        "-- Without a transaction.\n"
+        "DROP INDEX CONCURRENTLY IF EXISTS provisioner.later_idx;\n"
+        "CREATE INDEX CONCURRENTLY later_idx ON provisioner.sip_accounts (tariff);\n"
+    )
+    assert migrate(settings) == [NAME]
+    assert migrate(settings) == []
+    found = "SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+    assert admin.execute(found, ["provisioner.later_idx"]).fetchall() == [{"valid": True}]

@@ -131,6 +131,17 @@ def test_a_process_that_was_ended_can_be_started_again(stack: Stack, name: str, 
     eventually(lambda: answers_ok(stack.http_port, "/readyz"))
 
 
+def test_a_worker_that_was_suspended_goes_on(stack: Stack) -> None:
+    """For longer than it waits for anything."""
+    silent = "SELECT max(last_seen_at) < now() - interval '3 s' FROM provisioner.nodes"
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        os.kill(stack.worker.pid, signal.SIGSTOP)
+        eventually(lambda: connection.execute(silent).fetchone() == (True,))
+        os.kill(stack.worker.pid, signal.SIGCONT)
+        eventually(lambda: connection.execute(silent).fetchone() == (False,))
+    assert stack.worker.running
+
+
 @pytest.mark.parametrize("name", ["postgres", "kamailio"])
 def test_what_a_dead_leader_left_behind_does_not_keep_it_from_starting(
     stack: Stack, name: str
@@ -186,13 +197,14 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_just_works(tmp_
 
 def test_what_dies_is_started_again(tmp_path: Path) -> None:
     commands = {
-        "postgres": "postgres",
+        "postgres": r"postgres -D \S+/postgres",
+        "replica": r"postgres -D \S+/replica",
         "kamailio": "kamailio",
         "kamailio2": "kamailio2",
         "provisioner": "provisioner serve",
         "worker": "provisioner worker",
     }
-    with Terminal(tmp_path / "var", NODES=2) as run:
+    with Terminal(tmp_path / "var", NODES=2, REPLICA="yes") as run:
         run.wait_until_up()
         assert f"Kamailio node2 ready on 127.0.0.1:{run.sip_port + 10}" in run.told()
         for name, command in commands.items():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import randbelow
 from urllib.error import HTTPError
 
 import pytest
@@ -14,11 +15,14 @@ from tests.metrics import Samples, exposition, samples, value
 from tests.sip.attacks.nodes import Node, another_node
 from tests.sip.calls.conftest import MakeDevice, hang_up, talk
 from tests.sip.clients import Credentials, Sipp, Wire
+from tests.sip.conftest import Database
+from tests.sip.test_imports import imported
 from tests.system import Line, System, eventually
 
 pytestmark = pytest.mark.native
 
 TOKEN = "a-token-for-prometheus-of-enough-characters"
+REMEMBERED = "kamailio_script_credentials_remembered"
 REFUSED = "kamailio_requests_refused_total"
 STRANGER = "127.0.20.99"
 Look = Callable[[], Samples]
@@ -60,11 +64,14 @@ def more(look: Look, before: Samples, name: str, **labels: str) -> float:
 
 def test_a_registration_shows(system: System, look: Look) -> None:
     line, before = system.new_line(), look()
+    eventually(lambda: value(look(), "kamailio_cache_trusted") == 1)
     assert register(system, line.credentials) == 200
     assert more(look, before, "kamailio_registrar_accepted_regs") == 1
+    queried = more(look, before, "kamailio_script_credentials_queried")
+    assert (queried, more(look, before, REMEMBERED)) == (1, 0)
+    assert register(system, line.credentials) == 200
+    assert more(look, before, REMEMBERED) == 1
     assert value(look(), "kamailio_usrloc_registered_users") > 0
-    line.disable()
-    assert more(look, before, "kamailio_usrloc_location_contacts") == 0
 
 
 def test_a_node_tells_whether_it_is_to_be_sent_anything(
@@ -103,7 +110,7 @@ def test_each_refusal_has_its_reason(system: System, look: Look) -> None:
 
 
 def test_an_account_whose_channels_are_in_use_shows(
-    system: System, device: MakeDevice, look: Look
+    system: System, stack: Stack, device: MakeDevice, look: Look
 ) -> None:
     caller, callee = device(system.new_line()), system.new_line(voice_channels=1)
     phone, before = device(callee), look()
@@ -115,18 +122,55 @@ def test_an_account_whose_channels_are_in_use_shows(
     assert more(look, before, "kamailio_calls_refused_total", status="486", reason="Busy Here") == 1
     assert value(look(), "kamailio_dialog_active_dialogs") > 0
     hang_up(busy, incoming)
+    refused = {"reason": "channels"}
+    eventually(
+        lambda: value(worker(stack), "provisioner_worker_calls_refused_total", **refused) > 0
+    )
+
+
+def worker(stack: Stack) -> Samples:
+    return samples(exposition(stack.worker_url))
+
+
+def test_what_a_worker_repairs_shows(system: System, stack: Stack, database: Database) -> None:
+    line, before = system.new_line(), worker(stack)
+    query = "UPDATE kamailio.subscriber SET channels = 99 WHERE username = %s"
+    database.execute(query, [line.credentials.username])
+    of = {"target": "subscriber", "action": "update"}
+    repairs = "provisioner_worker_repairs_total"
+    eventually(lambda: value(worker(stack), repairs, **of) > value(before, repairs, **of))
+    compared = "provisioner_worker_comparison_duration_seconds_count"
+    assert value(worker(stack), compared, of="tables") > 0
+    assert value(worker(stack), compared, of="node") > 0
+
+
+def test_what_a_worker_imports_shows(system: System, stack: Stack) -> None:
+    before = worker(stack)
+    numbers = [f"+39055{randbelow(10**6):06d}" for _ in range(2)]
+    job = imported(system, "numbers", ["number", *numbers, "none"], "&mode=good_rows")
+    assert (job["status"], job["rows_done"], job["rows_bad"]) == ("done", 2, 1)
+
+    def counted(name: str, outcome: str) -> float:
+        name = f"provisioner_worker_{name}_total"
+        return value(worker(stack), name, outcome=outcome) - value(before, name, outcome=outcome)
+
+    eventually(lambda: counted("imports", "done") == 1)
+    assert (counted("import_rows", "applied"), counted("import_rows", "bad")) == (2, 1)
 
 
 def test_guesses_and_bans_show(strict: Node) -> None:
+    # From where nobody is registered, or the ban would leave those alone.
+    place = replace(strict.system.internet, client="127.0.20.77")
+
     def look() -> Samples:
         return samples(exposition(strict.rpc_url.removesuffix("/rpc"), TOKEN))
 
     line, before = strict.system.new_line(), look()
     for _ in range(4):
-        register(strict.system, wrong(line))
+        Sipp(place.registrar, wrong(line), place.client).register()
     assert more(look, before, REFUSED, method="REGISTER", reason="password") == 4
     assert more(look, before, "kamailio_bans_total", of="address") == 1
-    with Wire(strict.system.internet.registrar, strict.system.internet.client) as wire:
+    with Wire(place.registrar, place.client) as wire:
         wire.send(wire.register_request(line.credentials))
         eventually(lambda: more(look, before, REFUSED, method="REGISTER", reason="banned") == 1)
         for _ in range(60):

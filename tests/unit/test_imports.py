@@ -22,7 +22,7 @@ LAYERS = [
     ],
     [
         *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
-        "confirmations",
+        *("confirmations", "replica"),
     ],
     ["listings", "loops", "costing", "recovery"],
     ["projects", "users"],
@@ -36,7 +36,7 @@ LAYERS = [
     ["worker"],
     ["api"],
     ["console"],
-    ["app", "reception"],
+    ["app", "reception", "measured"],
     ["server"],
     ["cli"],
     ["__main__", "stack"],

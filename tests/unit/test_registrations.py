@@ -8,7 +8,7 @@ NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 def binding(ruid: str, socket: str) -> Binding:
     contact = {"Ruid": ruid, "Address": "sip:1@192.0.2.1:5060", "Expires": 60, "Socket": socket}
-    return Binding.from_rpc(contact, NOW)
+    return Binding.from_rpc({**contact, "Last-Modified": 1_700_000_000}, NOW)
 
 
 def test_a_binding_that_several_nodes_show_is_told_once_at_the_node_of_its_device() -> None:

@@ -29,6 +29,7 @@ def test_nodes_are_read_as_pairs() -> None:
         ("SYNC_INTERVAL", "0"),
         ("SYNC_INTERVAL", "soon"),
         ("KAMAILIO_NODES", "127.0.0.1:8090"),
+        ("KAMAILIO_REPLICAS", "postgresql://provisioner@10.0.0.5/provisioner"),
         ("SECRETS_KEY", "hush"),
         ("SECRETS_KEY", "AAAA"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
@@ -45,10 +46,12 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
     key = "hush" * 10 + "hus="
     secrets = {
         "DATABASE_URL": "postgresql://u:hush@h/d",
+        "KAMAILIO_REPLICAS": "node1=postgresql://u:hush@h/d",
         "KAMAILIO_RPC_TOKEN": "hush",
         "SECRETS_KEY": key,
     }
     assert load_settings(secrets).secrets_keys == (key,)
+    assert load_settings(secrets).replicas == {"node1": "postgresql://u:hush@h/d"}
     assert "hush" not in repr(load_settings(secrets))
 
 

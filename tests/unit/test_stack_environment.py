@@ -82,6 +82,19 @@ def test_kamailio_is_told_of_a_media_proxy_only_where_there_is_one(
     assert variables["KAMAILIO_MEDIA_PROXY"] == "always"
 
 
+def test_both_are_told_of_a_replica_only_where_there_is_one(environment: Environment) -> None:
+    assert "KAMAILIO_REPLICAS" not in environment.service()
+    assert "KAMAILIO_REPLICA_URL" not in environment.kamailio(FIRST)
+    replicated = replace(environment, replica_port=15433)
+    url = "127.0.0.1:15433/provisioner"
+    assert (
+        replicated.service()["KAMAILIO_REPLICAS"] == f"node1=postgresql://provisioner:service@{url}"
+    )
+    assert (
+        replicated.kamailio(FIRST)["KAMAILIO_REPLICA_URL"] == f"postgres://kamailio:registrar@{url}"
+    )
+
+
 def test_nodes_are_told_of_each_other_and_differ_in_what_they_must() -> None:
     nodes = [Node(number, 15060, 18090, dmq=5090 + number) for number in (1, 2, 3)]
     environment = Environment({}, PASSWORDS, "127.0.0.1", 18080, 15432, 18091, nodes)

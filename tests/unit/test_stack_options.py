@@ -12,8 +12,12 @@ from provisioner.stack.options import Options, read_options
 )
 def test_everything_has_a_default(environ: dict[str, str]) -> None:
     assert read_options(environ) == Options(
-        Path("var"), 8080, 5060, 5061, 8443, "127.0.0.1", MediaPorts(30_000, 30_999)
+        Path("var"), 8080, 5060, 5061, 8443, "127.0.0.1", MediaPorts(30_000, 30_999), replica=False
     )
+
+
+def test_a_replica_is_asked_for() -> None:
+    assert read_options({"REPLICA": "yes"}).replica
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,7 @@ def test_everything_has_a_default(environ: dict[str, str]) -> None:
         ("SIP_ADDRESS", "0.0.0.0"),
         ("SIP_ADDRESS", "224.0.0.1"),
         ("KAMAILIO_DIGEST_ALGORITHM", "sha256"),
+        ("REPLICA", "1"),
         ("MEDIA_PROXY", "on"),
         ("MEDIA_PORTS", "30000"),
         ("MEDIA_PORTS", "30000-30002"),

@@ -42,7 +42,7 @@ def test_of_50_calls_at_once_exactly_5_pass(busy_stack: Stack, transport: Transp
     with (
         psycopg.connect(busy_stack.database_admin_url, autocommit=True) as database,
         Device(system, callee, place, transport) as phone,
-        Crowd(registrar, place.client, line.credentials, phone, size=CALLERS) as crowd,
+        Crowd([registrar], place.client, line.credentials, phone, size=CALLERS) as crowd,
     ):
         # How many calls a second are started is limited, too, and not what this is about.
         database.execute("UPDATE provisioner.projects SET calls_per_second = 1000")

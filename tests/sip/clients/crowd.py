@@ -10,6 +10,7 @@ import secrets
 import selectors
 import time
 from contextlib import ExitStack
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Self
 
 from .call import IncomingCall, OutgoingCall
@@ -18,7 +19,7 @@ from .model import ClientError
 from .wire import digest_authorization, digest_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .message import Message
     from .model import Credentials, Registrar
@@ -71,17 +72,25 @@ class Caller(Endpoint):
 
 
 class Crowd:
-    """`size` callers of one account, and a device, or trunk, that answers at once."""
+    """`size` callers of one account, spread over the registrars, and a device, or trunk, that
+    answers at once.
+    """
 
     def __init__(
-        self, registrar: Registrar, source: str, credentials: Credentials, answering: Endpoint,
-        *, size: int = 50,
-    ) -> None:  # fmt: skip
+        self,
+        registrars: Sequence[Registrar],
+        source: str,
+        credentials: Credentials,
+        answering: Endpoint,
+        *,
+        size: int = 50,
+    ) -> None:
         self._stack = ExitStack()
         self._taken: set[str | None] = set()
         self._selector = self._stack.enter_context(selectors.DefaultSelector())
         self._callers = [
-            self._stack.enter_context(Caller(registrar, source, credentials)) for _ in range(size)
+            self._stack.enter_context(Caller(registrar, source, credentials))
+            for registrar in islice(cycle(registrars), size)
         ]
         for endpoint in (answering, *self._callers):
             self._selector.register(endpoint, selectors.EVENT_READ, endpoint)

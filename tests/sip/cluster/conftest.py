@@ -1,4 +1,4 @@
-"""Two nodes that share bindings and bans, in a stack of their own that the first test starts."""
+"""Two nodes that share bindings and bans, and read from a replica, in a stack of their own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -35,6 +35,10 @@ class ClusterNode:
         """Whether it has a binding of the account."""
         return bool(self.kamailio.bindings(aor_of(line.credentials.username, self.system.realm)))
 
+    def hears(self) -> int:
+        """How many nodes say that they are there, itself included."""
+        return len(self.kamailio.call("htable.dump", "nodes"))
+
     def restart(self) -> None:
         """Start it again after its end, and wait until it serves and obeys."""
         self.process.start()
@@ -65,6 +69,10 @@ class Cluster:
         """The second node."""
         return self.nodes[1]
 
+    def whole(self) -> bool:
+        """Whether every node hears every other."""
+        return all(node.hears() == len(self.nodes) for node in self.nodes)
+
     def log(self) -> str:
         """What both have written."""
         return "".join(node.process.log.read_text(errors="replace") for node in self.nodes)
@@ -82,7 +90,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "MEDIA_PROXY": "off",
     }
     with ExitStack() as running:
-        stack = running.enter_context(Stack(directory, environ=environ, nodes=2, durable=False))
+        stack = Stack(directory, environ=environ, nodes=2, replica=True, durable=False)
+        running.enter_context(stack)
         system = native_system(stack)
         nodes = []
         for node, process in zip(stack.nodes, stack.kamailios, strict=True):
@@ -90,7 +99,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             running.callback(kamailio.close)
             seen = seen_through(system, Registrar(stack.sip_address, node.sip))
             nodes.append(ClusterNode(node.name, process, kamailio, seen))
-        yield Cluster(stack, system, nodes)
+        cluster = Cluster(stack, system, nodes)
+        eventually(cluster.whole)
+        yield cluster
 
 
 @pytest.fixture
@@ -99,6 +110,7 @@ def healthy(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     for node in cluster.nodes:
         node.restart()
+    eventually(cluster.whole)
 
 
 @pytest.fixture
