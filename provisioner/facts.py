@@ -14,6 +14,7 @@ from provisioner.queries import METRICS
 
 TIMEOUT = 2  # seconds for one query: Prometheus gives up after ten
 NODE_STATES = ("up", "catching_up", "unwatched", "away")
+REPLICA_STATES = ("used", "behind", "away")
 EVENT_STATES = ("waiting", "conflict", "rejected")
 IMPORT_STATES = ("validating", "applying")
 
@@ -67,12 +68,6 @@ def _nodes(connection: Connection) -> Iterator[Metric]:
         [(node["draining"], node["name"]) for node in nodes],
         "node",
     )
-    yield _gauge(
-        "node_replica_unused",
-        "Whether a node does not read from the replica of the database that it has.",
-        [(node["replica_unused"], node["name"]) for node in nodes],
-        "node",
-    )
     for name, what in (("last_seen", "answered a worker"), ("last_compared", "was compared")):
         yield _gauge(
             f"node_{name}_timestamp_seconds",
@@ -80,6 +75,26 @@ def _nodes(connection: Connection) -> Iterator[Metric]:
             [(node[name], node["name"]) for node in nodes if node[name] is not None],
             "node",
         )
+
+
+def _replicas(connection: Connection) -> Iterator[Metric]:
+    nodes = rows(connection, METRICS["nodes"])
+    yield _gauge(
+        "node_replica",
+        "1: the state of the replica that the node reads from; 0 in all: it has none.",
+        [
+            (node["replica_state"] == state, node["name"], state)
+            for node in nodes
+            for state in REPLICA_STATES
+        ],
+        *("node", "state"),
+    )
+    yield _gauge(
+        "node_replica_lag_seconds",
+        "How far that replica was behind when the worker looked last; 0 where there is none.",
+        [(node["replica_lag"], node["name"]) for node in nodes],
+        "node",
+    )
 
 
 def _calls(connection: Connection) -> Iterator[Metric]:
@@ -130,7 +145,9 @@ def _others(connection: Connection) -> Iterator[Metric]:
     )
 
 
-_FACTS: tuple[Callable[[Connection], Iterator[Metric]], ...] = (_nodes, _calls, _hooks, _others)
+_FACTS: tuple[Callable[[Connection], Iterator[Metric]], ...] = (
+    *(_nodes, _replicas, _calls, _hooks, _others),
+)
 
 
 def _row(connection: Connection, query: bytes) -> Mapping[str, Any]:

@@ -1,22 +1,18 @@
 """Serves the application with gunicorn."""
 
-import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from prometheus_client import multiprocess, values
 
 from provisioner import tracing
 from provisioner.api.context import Services
 from provisioner.app import create_app
 from provisioner.lines import about, formatter
+from provisioner.measured import Measured
 from provisioner.settings import LogFormat, Settings
 
 INVITATIONS = "/console/invitations/"
@@ -38,30 +34,6 @@ def _end(_: object, worker: Any) -> None:
     services = worker.wsgi.extensions["provisioner"]
     assert isinstance(services, Services)  # noqa: S101 - create_app put it there
     services.database.close()
-
-
-class _Measured:
-    """The directory in which all processes of this server count; new at each start.
-
-    The processes that have ended stay counted, but hold nothing any more.
-    """
-
-    def __init__(self) -> None:
-        self.path = Path(mkdtemp(prefix="provisioner-metrics-"))
-        self._server = os.getpid()
-
-    def use(self) -> None:
-        """Have whatever this process counts from now on kept there."""
-        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # it has no annotations
-
-    def ended(self, _: object, worker: Any) -> None:
-        """Forget what a process that has ended held."""
-        multiprocess.mark_process_dead(worker.pid, str(self.path))  # type: ignore[no-untyped-call] # nor this
-
-    def leave(self, server: object = None) -> None:
-        """Remove it when the server ends, or, by a process of it, after the server was killed."""
-        if server is not None or os.getppid() != self._server:
-            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _masked(path: str) -> str:
@@ -115,7 +87,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no type i
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._measured = _Measured()
+        self._measured = Measured()
         super().__init__()
 
     def load_config(self) -> None:

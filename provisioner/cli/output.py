@@ -25,9 +25,9 @@ class Output:
         self.as_json = as_json
 
     def say(self, line: object) -> None:
-        """Print a line for people; scripts get their JSON only."""
+        """Print a line for people, at once: some wait. Scripts get their JSON only."""
         if not self.as_json:
-            print(line)  # noqa: T201 - a command's answer
+            print(line, flush=True)  # noqa: T201 - a command's answer
 
     def data(self, value: Any) -> None:
         """Print JSON."""

@@ -2,9 +2,8 @@
 -- in progress, never what has been: it takes no longer on a system with many accounts.
 
 -- name: nodes
-SELECT node.name, node.draining::integer AS draining,
-       coalesce(node.replica_state <> 'used', false)::integer AS replica_unused,
-       extract(epoch FROM node.last_seen_at) AS last_seen,
+SELECT node.name, node.draining::integer AS draining, node.replica_state,
+       coalesce(node.replica_lag, 0) AS replica_lag, extract(epoch FROM node.last_seen_at) AS last_seen,
        extract(epoch FROM node.last_compared_at) AS last_compared,
        CASE WHEN node.state = 'up' AND node.last_seen_at < now() - interval '10 s' THEN 'unwatched'
             ELSE node.state

@@ -16,6 +16,7 @@ from provisioner.hooks.signature import sign
 from provisioner.stack import Stack
 from provisioner.stack.probes import answers_ok
 from tests.integration.receiver import ALLOWED, Receiver, receiver
+from tests.metrics import exposition, samples, value
 from tests.system import System, eventually, native_system
 
 pytestmark = pytest.mark.native
@@ -55,6 +56,19 @@ def send(stack: Stack, secret: str, body: str, webhook_id: str) -> tuple[int, An
 
 def event(kind: str, **data: Any) -> str:
     return json.dumps({"type": kind, "timestamp": datetime.now(UTC).isoformat(), "data": data})
+
+
+def test_a_worker_counts_what_came_of_each_attempt(
+    stack: Stack, system: System, portal: Receiver
+) -> None:
+    def counted(outcome: str) -> float:
+        found = samples(exposition(stack.worker_url))
+        return value(found, "provisioner_worker_webhook_attempts_total", outcome=outcome)
+
+    delivered, failed = counted("delivered"), counted("failed")
+    system.new_number()
+    eventually(lambda: counted("delivered") > delivered)
+    assert counted("failed") == failed
 
 
 def test_an_account_is_converged_when_its_node_has_confirmed(

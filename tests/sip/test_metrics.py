@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import randbelow
 from urllib.error import HTTPError
 
 import pytest
@@ -14,6 +15,8 @@ from tests.metrics import Samples, exposition, samples, value
 from tests.sip.attacks.nodes import Node, another_node
 from tests.sip.calls.conftest import MakeDevice, hang_up, talk
 from tests.sip.clients import Credentials, Sipp, Wire
+from tests.sip.conftest import Database
+from tests.sip.test_imports import imported
 from tests.system import Line, System, eventually
 
 pytestmark = pytest.mark.native
@@ -107,7 +110,7 @@ def test_each_refusal_has_its_reason(system: System, look: Look) -> None:
 
 
 def test_an_account_whose_channels_are_in_use_shows(
-    system: System, device: MakeDevice, look: Look
+    system: System, stack: Stack, device: MakeDevice, look: Look
 ) -> None:
     caller, callee = device(system.new_line()), system.new_line(voice_channels=1)
     phone, before = device(callee), look()
@@ -119,6 +122,40 @@ def test_an_account_whose_channels_are_in_use_shows(
     assert more(look, before, "kamailio_calls_refused_total", status="486", reason="Busy Here") == 1
     assert value(look(), "kamailio_dialog_active_dialogs") > 0
     hang_up(busy, incoming)
+    refused = {"reason": "channels"}
+    eventually(
+        lambda: value(worker(stack), "provisioner_worker_calls_refused_total", **refused) > 0
+    )
+
+
+def worker(stack: Stack) -> Samples:
+    return samples(exposition(stack.worker_url))
+
+
+def test_what_a_worker_repairs_shows(system: System, stack: Stack, database: Database) -> None:
+    line, before = system.new_line(), worker(stack)
+    query = "UPDATE kamailio.subscriber SET channels = 99 WHERE username = %s"
+    database.execute(query, [line.credentials.username])
+    of = {"target": "subscriber", "action": "update"}
+    repairs = "provisioner_worker_repairs_total"
+    eventually(lambda: value(worker(stack), repairs, **of) > value(before, repairs, **of))
+    compared = "provisioner_worker_comparison_duration_seconds_count"
+    assert value(worker(stack), compared, of="tables") > 0
+    assert value(worker(stack), compared, of="node") > 0
+
+
+def test_what_a_worker_imports_shows(system: System, stack: Stack) -> None:
+    before = worker(stack)
+    numbers = [f"+39055{randbelow(10**6):06d}" for _ in range(2)]
+    job = imported(system, "numbers", ["number", *numbers, "none"], "&mode=good_rows")
+    assert (job["status"], job["rows_done"], job["rows_bad"]) == ("done", 2, 1)
+
+    def counted(name: str, outcome: str) -> float:
+        name = f"provisioner_worker_{name}_total"
+        return value(worker(stack), name, outcome=outcome) - value(before, name, outcome=outcome)
+
+    eventually(lambda: counted("imports", "done") == 1)
+    assert (counted("import_rows", "applied"), counted("import_rows", "bad")) == (2, 1)
 
 
 def test_guesses_and_bans_show(strict: Node) -> None:

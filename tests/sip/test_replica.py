@@ -180,7 +180,8 @@ def test_what_is_taken_away_is_gone_at_once_though_the_replica_does_not_show_it(
         assert register(system, other.credentials).status == 200
         eventually(lambda: replica_of(system)["state"] == "behind")
         eventually(lambda: replica_of(system)["lag_seconds"] > 1)
-        assert 'provisioner_node_replica_unused{node="node1"} 1.0' in exposition(stack.api_url)
+        behind = 'provisioner_node_replica{node="node1",state="behind"} 1.0'
+        assert behind in exposition(stack.api_url)
     eventually(lambda: replica_of(system)["state"] == "used")
     third = system.new_line()
     eventually(lambda: knows(stack, third))

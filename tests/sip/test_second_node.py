@@ -89,3 +89,13 @@ def test_a_phone_that_knows_both_goes_to_the_one_that_answers(nodes: list[System
     with RovingPhone([nowhere, place.registrar], place.client, line.credentials) as device:
         assert device.register_somewhere() == [0, 200]
         assert device.register_somewhere() == [200]
+
+
+def test_every_node_reads_from_the_replica(system: System) -> None:
+    """And goes on to when the replica was away before, as the harness has let it be."""
+
+    def states() -> list[str]:
+        items = system.api.get("/nodes").expect(200)["items"]
+        return [node["replica"] and node["replica"]["state"] for node in items]
+
+    eventually(lambda: states() == ["used", "used"])

@@ -36,7 +36,7 @@ LAYERS = [
     ["worker"],
     ["api"],
     ["console"],
-    ["app", "reception"],
+    ["app", "reception", "measured"],
     ["server"],
     ["cli"],
     ["__main__", "stack"],

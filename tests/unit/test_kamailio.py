@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.errors import RpcFailed
+from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, Destination, Drop, KamailioNode
 from provisioner.sources import is_inside
 
@@ -16,6 +16,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACT = {
     "Address": "sip:390612345678@192.168.1.7:5062;transport=tcp",
     "Expires": 300,
+    "Last-Modified": 1767225600,
     "User-Agent": "Desk phone",
     "Received": "sip:203.0.113.7:41000;transport=TCP",
     "Ruid": "uloc-1-2-3",
@@ -216,3 +217,22 @@ def test_a_node_that_refuses_the_token_has_done_nothing_for_anybody() -> None:
     with node(lambda *_: (401, None)) as one:
         failures = one.drop_all([Drop(n, f"{n}@realm", 7) for n in "12"])
     assert all(failures)
+
+
+def test_a_node_that_goes_away_halfway_has_not_done_the_rest() -> None:
+    seen = 0
+
+    def answer(*_: Any) -> tuple[int, Any]:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            raise ConnectionAbortedError
+        return 200, {"result": "ok"}
+
+    with node(answer) as one, pytest.raises(NodeUnavailable):
+        one.drop_all([Drop(n, f"{n}@realm", None) for n in "12"])
+
+
+def test_nothing_to_drop_is_nothing_to_tell() -> None:
+    with node(lambda *_: (500, None)) as one:
+        assert one.drop_all([]) == []

@@ -1,5 +1,6 @@
 """A flood of REGISTERs is dropped before it costs anything; others do not notice."""
 
+import hashlib
 import statistics
 import time
 from dataclasses import dataclass
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.errors import RpcFailed
+from provisioner.kamailio import KamailioNode
 from provisioner.stack.stack import Stack
 from tests.figures import Figures
 from tests.sip.attacks.flood import Flood
 from tests.sip.attacks.health import Health
 from tests.sip.attacks.nodes import Node, another_node
 from tests.sip.clients import Credentials, Wire
-from tests.system import System
+from tests.system import System, eventually
 
 RATE = 5000  # messages a second
 SOURCE = "127.0.20.66"
@@ -133,3 +136,22 @@ def tell(figures: Figures, name: str, outcome: Outcome) -> None:
     figures(f"{name}, registrations elsewhere", f"{len(outcome.times)}, failed {outcome.failed}")
     figures(f"{name}, their p99", f"{outcome.p99 * 1000:.0f} ms")
     figures(f"{name}, most shared memory", f"{outcome.memory:.0%}")
+
+
+def test_nobody_can_tell_with_whom_he_shares_a_slot(system: System, kamailio: KamailioNode) -> None:
+    """Or he would send from where it is another's, whose requests are then dropped with his."""
+    secret = kamailio.call("htable.get", "node", "secret")["item"]["value"]
+    assert eventually(lambda: is_counted(system, kamailio, f"{secret}{SOURCE}"))
+    for guess in ("", "0", "<null>"):
+        assert not is_counted(system, kamailio, f"{guess}{SOURCE}")
+
+
+def is_counted(system: System, kamailio: KamailioNode, subject: str) -> bool:
+    """Ask from an address; say whether that is counted in the slot of this subject."""
+    with Wire(system.internet.registrar, SOURCE) as wire:
+        wire.exchange(wire.request("OPTIONS", "nobody", system.realm))
+    slot = hashlib.md5(subject.encode(), usedforsecurity=False).hexdigest()[:4]
+    try:
+        return bool(kamailio.call("htable.get", "asked", slot))
+    except RpcFailed:
+        return False

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +13,7 @@ from tests.sip.attacks.nodes import Node, another_node
 from tests.sip.calls.conftest import Device, MakeDevice, hang_up, talk
 from tests.sip.calls.test_bypass import authenticated
 from tests.sip.calls.test_caller_id import written
-from tests.sip.clients import Authority, ClientError, Message, TlsPeer
+from tests.sip.clients import Authority, ClientError, Message, TlsPeer, Wire
 from tests.sip.test_teams import Trunks, linked_line, wait_until_used
 from tests.system import Place, System, Trunk
 
@@ -345,3 +345,19 @@ def test_from_has_a_tag_and_no_other_claim(
         assert shown_from == f"sip:{line.number}@{realm};tag=a1"
         talk(call, incoming)
         hang_up(incoming, call)
+
+
+def test_control_characters_are_not_answered_but_tabs_and_ends_of_lines_are(system: System) -> None:
+    place = system.internet
+    characters = [chr(code) for code in (*range(32), 127)]
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire(place.registrar, place.client)) for _ in characters]
+        for wire, character in zip(wires, characters, strict=True):
+            line = f"Subject: one{character} two"
+            wire.send(wire.request("OPTIONS", "nobody", system.realm, lines=[line]))
+        answered = {
+            character
+            for wire, character in zip(wires, characters, strict=True)
+            if wire.receive(0.05) is not None
+        }
+    assert answered == {"\t", "\n"}

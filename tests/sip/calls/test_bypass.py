@@ -2,9 +2,10 @@
 
 import pytest
 
+from provisioner.kamailio import KamailioNode
 from tests.sip.calls.conftest import Device, MakeDevice, hang_up, talk
 from tests.sip.clients import digest_authorization
-from tests.system import Line, System, Trunk
+from tests.system import Line, System, Trunk, eventually
 
 
 def authenticated(
@@ -59,3 +60,23 @@ def test_a_call_between_accounts_cannot_be_led_to_a_carrier(
     assert call.final("INVITE").status == 404
     assert carrier.is_quiet()
     hang_up(call, incoming)
+
+
+@pytest.mark.native  # waits until the node has forgotten the call
+def test_nor_can_one_that_is_over(
+    system: System, device: MakeDevice, carrier: Device, trunk: Trunk, kamailio: KamailioNode
+) -> None:
+    """Its route is still known to whoever made it."""
+    others = kamailio.dialogs() or set()
+    caller, callee = system.new_line(), system.new_line()
+    phone = device(callee)
+    call = device(caller, registered=False).call(callee.number)
+    incoming = phone.incoming()
+    talk(call, incoming)
+    own = (kamailio.dialogs() or set()) - others
+    assert own
+    hang_up(call, incoming)
+    eventually(lambda: own.isdisjoint(kamailio.dialogs() or set()), within=20)
+    call.request("INVITE", uri=f"sip:+39899123456@{trunk.place.client}:{trunk.port}")
+    assert call.final("INVITE").status == 404
+    assert carrier.is_quiet()

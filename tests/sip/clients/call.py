@@ -34,6 +34,11 @@ class Call:
         self._own = self._peer = self._target = ""
         self._route: list[str] = []
 
+    @property
+    def route(self) -> list[str]:
+        """Through whom requests within the call go."""
+        return list(self._route)
+
     def request(
         self,
         method: str,

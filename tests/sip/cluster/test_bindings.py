@@ -10,7 +10,7 @@ from provisioner.kamailio import BANS
 from tests.figures import Figures
 from tests.sip.attacks.guessing import guess, new_address
 from tests.sip.calls.conftest import Device, hang_up, talk
-from tests.sip.clients import Credentials, Registrar, Transport, Wire
+from tests.sip.clients import Credentials, Endpoint, Registrar, Transport, Wire
 from tests.sip.clients.peer import Peer, binding
 from tests.sip.cluster.conftest import Cluster, ClusterNode, Database, MakePhone
 from tests.system import Line, eventually
@@ -50,6 +50,29 @@ def test_a_device_of_one_node_is_called_through_the_other(
     call = caller.call(line.number)
     callee.incoming().respond(486, "Busy Here")
     assert call.outcome() == (486, "Busy Here")
+
+
+def test_a_device_that_another_node_calls_can_send_to_that_node_alone(
+    cluster: Cluster, phone: MakePhone
+) -> None:
+    """The call is not its own node's, which does not know what is allowed in it."""
+    line, other = cluster.system.new_line(), cluster.system.new_line()
+    callee = phone(cluster.a, line)
+    caller = phone(cluster.b, other)
+    place = cluster.a.system.internet
+    with Endpoint(place.registrar, "127.0.20.9") as elsewhere:
+        eventually(lambda: cluster.b.knows(line))
+        call = caller.call(line.number)
+        incoming = callee.incoming()
+        talk(call, incoming)
+        own = [route for route in incoming.route if place.registrar.address in route]
+        assert own
+        incoming.request(
+            "INVITE", uri=f"sip:1@{elsewhere.host_port}", headers={"Route": ", ".join(own)}
+        )
+        assert incoming.final("INVITE").status == 404
+        assert elsewhere.is_quiet()
+        hang_up(call, incoming)
 
 
 def ring(caller: Device, callee: Device, line: Line) -> None:
