@@ -111,8 +111,12 @@ def test_nodes_show_their_health_and_what_was_repaired(
         " VALUES (%s, 'binding', 'delete', '390612345678', '')",
         (node,),
     )
+    admin.execute(
+        "UPDATE provisioner.nodes SET replica = '10.0.0.5:5432', replica_state = 'behind'"
+    )
     page = operator.get("/nodes").text
     assert "Does not answer" in page
+    assert "Replica not used" in page
     assert "Not all nodes answer: away." in page
     assert "No address is banned." not in page
     assert "390612345678" in page
