@@ -77,3 +77,21 @@ def test_what_belongs_to_a_customer_or_project_is_told_when_that_is_deleted(
                 f"DO $$ BEGIN RAISE foreign_key_violation USING CONSTRAINT = '{row['conname']}'; "
                 "END $$".encode()
             )
+
+
+def test_a_node_learns_at_its_start_where_devices_are(admin: db.Connection) -> None:
+    received = [
+        *("sip:203.0.113.7:5060", "sip:203.0.113.7:41000;transport=tcp", "sip:198.51.100.1:5060"),
+        *("sip:[2001:db8::7]:5060", "sip:[2001:db8:0:0:1::9]:5061;transport=tls", "sip:phone:5060"),
+        *("sip:[nonsense]:5060", None),
+    ]
+    with admin.transaction(force_rollback=True):
+        admin.execute("DELETE FROM kamailio.location")
+        for number, uri in enumerate(received):
+            admin.execute(
+                "INSERT INTO kamailio.location (ruid, received, socket) VALUES (%s, %s, 'udp:x')",
+                [number, uri],
+            )
+        rows = admin.execute("SELECT key_name FROM kamailio.homes ORDER BY key_name").fetchall()
+        homes = [row["key_name"] for row in rows]
+    assert homes == ["198.51.100.1", "2001:db8:0:0::/64", "203.0.113.7"]
