@@ -36,6 +36,7 @@ BENCHMARKS = {
     "create": Benchmark(create.run, create.NOTE),
     "disable": Benchmark(disable.run, disable.NOTE),
     "register": Benchmark(register.run, register.NOTE, register.ENVIRON),
+    "register-many": Benchmark(register.run_many, register.NOTE, register.ENVIRON),
     "scale": Benchmark(scale.run, scale.NOTE, scale.ENVIRON),
 }
 

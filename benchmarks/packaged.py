@@ -37,6 +37,13 @@ loadmodule "db_postgres.so"
 alias="{realm}"
 """
 
+# Scattered, as real numbers are, and none of anybody's in Italy.
+OTHERS = """
+    INSERT INTO subscriber (username, domain, password)
+    SELECT '38' || to_char(i * 6180339887 %% 10000000000, 'FM0000000000'), %(realm)s, md5(i::text)
+      FROM generate_series(1, %(count)s) AS i
+"""
+
 
 @dataclass(frozen=True)
 class PackagedDatabase:
@@ -51,8 +58,12 @@ class PackagedDatabase:
         """The owner's connection string."""
         return f"postgresql://{NAME}:{self.password}@{self.host}:{self.port}/{NAME}"
 
-    def fill(self, users: Sequence[Secret]) -> None:
-        """Store the same users as the stock configuration wants them: passwords in clear text."""
+    def fill(self, users: Sequence[Secret], others: int = 0) -> None:
+        """Store the same users as the stock configuration wants them: passwords in clear text; and
+        others, whose names and passwords are made up.
+        """
+        with psycopg.connect(self.url) as connection:
+            connection.execute(OTHERS, {"count": others, "realm": users[0].realm})
         copy = "COPY subscriber (username, domain, password) FROM STDIN"
         with psycopg.connect(self.url) as connection, connection.cursor().copy(copy) as rows:
             for user in users:

@@ -79,6 +79,20 @@ FILL = (
 )
 
 
+GIVE_PASSWORDS = """
+    WITH secret AS (
+        SELECT * FROM unnest(%(usernames)s::text[], %(ha1)s::text[], %(ha1_sha256)s::text[])
+               AS secret (username, ha1, ha1_sha256)),
+    kept AS (
+        UPDATE provisioner.credentials AS kept
+           SET ha1 = secret.ha1, ha1_sha256 = secret.ha1_sha256
+          FROM secret WHERE kept.username = secret.username)
+    UPDATE kamailio.subscriber AS shown
+       SET ha1 = secret.ha1, ha1_sha256 = secret.ha1_sha256
+      FROM secret WHERE shown.username = secret.username
+"""
+
+
 def realm_of(stack: Stack) -> str:
     """Return a running stack's realm."""
     with psycopg.connect(stack.database_url) as connection:
@@ -123,6 +137,20 @@ def fill(stack: Stack, count: int) -> None:
         for statement in FILL:
             connection.execute(statement, {"count": count, "realm": realm_of(stack)})
     analyze(stack.database_admin_url)
+
+
+def give_passwords(stack: Stack, count: int) -> list[Secret]:
+    """Give some accounts passwords that are known; return those."""
+    realm = realm_of(stack)
+    secrets = [new_secret(username, realm) for username in some_accounts(stack, count)]
+    parameters = {
+        "usernames": [secret.username for secret in secrets],
+        "ha1": [secret.ha1 for secret in secrets],
+        "ha1_sha256": [secret.ha1_sha256 for secret in secrets],
+    }
+    with psycopg.connect(stack.database_admin_url) as connection:
+        connection.execute(GIVE_PASSWORDS, parameters)
+    return secrets
 
 
 def account_ids(stack: Stack, secrets: Sequence[Secret]) -> dict[str, int]:

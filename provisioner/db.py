@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -190,9 +190,17 @@ class Database:
         Raises:
             DatabaseUnavailable, ProvisionerError: as `transaction` does.
         """
-        with self.transaction() as connection, together(connection):
-            yield connection
-            connection.execute("COMMIT")
+        with self.transaction() as connection:
+            connection.autocommit = True  # psycopg would wait for the beginning that it makes
+            try:
+                with together(connection):
+                    connection.execute("BEGIN")
+                    yield connection
+                    connection.execute("COMMIT")
+            finally:
+                with suppress(psycopg.OperationalError):
+                    connection.rollback()
+                    connection.autocommit = False
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -206,6 +214,7 @@ class Database:
             return
         self._meter.taken()
         try:
+            connection.autocommit = False
             with connection:
                 yield connection
         finally:

@@ -78,7 +78,7 @@ CONTROLS = [
 # The configuration that relays headers and bodies as they come.
 RELAYING = {
     r'\tkeep_hf\("[^\n]*\n': "\treturn;\n",
-    r"\tif \(\$var\(raw\) =~ [^\n]*\n": "",
+    r"\tif \(\$\(rcv\(buf\)\{[^\n]*\n": "",
     r"^route\[KNOWNBODY\] \{\n": "route[KNOWNBODY] {\n\treturn;\n",
 }
 
