@@ -16,8 +16,16 @@ print(*(each.getsockname()[1] for each in sockets))
 END
 }
 
-# Everything but the tests.
-up() { docker compose --ansi never --progress plain up --wait "$@" </dev/null; }
+# Everything but the tests. A node that finds the database too slow while it starts ends, and is started
+# again by the engine; compose gives up at the first such end.
+up() {
+    local attempt
+    for attempt in 1 2 3; do
+        docker compose --ansi never --progress plain up --wait </dev/null && return
+        say "not all of it works after attempt $attempt"
+    done
+    return 1
+}
 
 compose() { docker compose --ansi never --progress plain --profile tests "$@" </dev/null; }
 

@@ -40,7 +40,7 @@ CALLS = 1_500  # a round and side
 DEVICES = "127.0.20.3"  # where everybody is registered
 LEGS = 2  # of each call: the caller's and the called account's
 END_TIMEOUT = 10.0  # seconds until the last calls have become records
-AIM = 0.8
+AIM = 0.9  # of the stock configuration's rate
 
 ENVIRON = {
     "KAMAILIO_CHILDREN": str(CHILDREN),
@@ -256,9 +256,9 @@ def _without_database(text: str) -> str:
 
 
 def _rows(on: Side, off: Side, stock: Side) -> Iterator[Row]:
-    ratio = ratios(on.rates, off.rates)
+    ratio = ratios(on.rates, stock.rates)
     goal = aim(f"ratio ≥ {AIM:g}", ratio.value >= AIM)
-    for other, name, rule in ((off, "all of it off", goal), (stock, "stock `kamailio.cfg`", "")):
+    for other, name, rule in ((off, "all of it off", ""), (stock, "stock `kamailio.cfg`", goal)):
         yield _row("calls (1/s)", on, other, name, lambda side: side.rates, rule)
         what = "processor time a call, {} (µs)"
         yield _row(what.format("Kamailio"), on, other, name, lambda side: side.kamailio_cost)

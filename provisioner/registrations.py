@@ -42,13 +42,14 @@ def read(connection: Connection, account: Account, rpc_token: str) -> Registrati
 
 
 def each_once(bindings: Iterable[tuple[str, Binding]]) -> list[tuple[str, Binding]]:
-    """Keep one of each binding, where there is a choice that of the node at which the device has
-    registered: nodes that share bindings all show all of them.
+    """Keep one of each binding of an account, where there is a choice that of the node at which the
+    device has registered: nodes that share bindings all show all of them. Where a device has
+    registered with two at once, they know it by two ids; an account has each contact once.
     """
     kept: dict[str, tuple[str, Binding]] = {}
     for name, binding in bindings:
-        if binding.ruid not in kept or (binding.local and not kept[binding.ruid][1].local):
-            kept[binding.ruid] = (name, binding)
+        if binding.contact not in kept or (binding.local and not kept[binding.contact][1].local):
+            kept[binding.contact] = (name, binding)
     return list(kept.values())
 
 
@@ -85,23 +86,28 @@ def drop(
         NodeUnavailable: a node did not answer, and no other has it.
     """
     aor = aor_of(account.username, account.realm)
-
-    def drop_there(kamailio: KamailioNode) -> Binding | None:
-        found = next((one for one in kamailio.bindings(aor) if one.ruid == binding_id), None)
-        if found is not None:
-            kamailio.drop_binding(aor, found.contact)
-        return found
-
-    answers, unavailable = ask(sync_store.nodes(connection), rpc_token, drop_there)
-    dropped = [(name, binding) for name, binding in answers if binding is not None]
-    if not dropped and unavailable:
-        raise NodeUnavailable(
-            Sentence("Nodes that may have it do not answer: %(nodes)s.", nodes=unavailable[0])
-        )
-    if not dropped:
+    nodes = sync_store.nodes(connection)
+    answers, unavailable = ask(nodes, rpc_token, lambda kamailio: kamailio.bindings(aor))
+    known = [(name, one) for name, found in answers for one in found]
+    contacts = {one.contact for _, one in known if one.ruid == binding_id}
+    dropped = [(name, one) for name, one in known if one.contact in contacts]
+    if not dropped and not unavailable:
         raise NotFound("The account has no such registration.")
+
+    def drop_there(kamailio: KamailioNode) -> None:
+        for contact in contacts:
+            kamailio.drop_binding(aor, contact)
+
+    names = {name for name, _ in dropped}
+    _, refusing = ask([one for one in nodes if one.name in names], rpc_token, drop_there)
+    if refusing or not dropped:
+        away = (refusing or unavailable)[0]
+        raise NodeUnavailable(
+            Sentence("Nodes that may have it do not answer: %(nodes)s.", nodes=away)
+        )
     # Its row would bring it back when the node restarts.
-    sync_store.erase_binding(connection, binding_id)
+    for _, binding in dropped:
+        sync_store.erase_binding(connection, binding.ruid)
     for name, binding in each_once(dropped):
         _record(connection, actor, account, name, binding)
 
