@@ -222,10 +222,6 @@ class KamailioNode:
             for aor in domain["Domain"]["AoRs"]:
                 yield aor["AoR"]
 
-    def write_bindings(self) -> None:
-        """Have the node write the bindings that it has not written yet (ul.flush)."""
-        self.call("ul.flush")
-
     def attempts(self, username: str) -> list[Attempt]:
         """Return the last attempts of a username that the node has refused (htable.get).
 
