@@ -350,7 +350,7 @@ class NodeSync:
     def _drop_all_outside(self) -> None:
         """Drop what newly loaded allowlists shut out."""
         cloudfire = sync_store.cloudfire_cidrs(self._connection)
-        usernames = comparison.bound_usernames(self._kamailio, self._realm)
+        usernames = comparison.bound_usernames(self._connection, self._kamailio, self._realm)
         for username, sources in sync_store.restricted_accounts(self._connection, usernames):
             self._drop_outside(username, sources.networks(cloudfire))
 

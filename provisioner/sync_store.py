@@ -301,6 +301,17 @@ def erase_bindings(connection: Connection, usernames: Sequence[str]) -> None:
     send(connection, SYNC["bindings_erase"], usernames=list(usernames))
 
 
+def count_bindings(connection: Connection, limit: int) -> int:
+    """Count the stored rows of bindings, up to a limit."""
+    row = one(connection, SYNC["bindings_count"], limit=limit)
+    return int(row["bindings"]) if row else 0
+
+
+def bound_usernames(connection: Connection) -> list[str]:
+    """List the usernames of our realm with stored rows of bindings, whichever node wrote them."""
+    return [str(row["username"]) for row in rows(connection, SYNC["bound_usernames"])]
+
+
 def erase_binding(connection: Connection, ruid: str) -> None:
     """Delete the stored row of one binding."""
     send(connection, SYNC["binding_erase"], ruid=ruid)

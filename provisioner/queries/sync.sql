@@ -179,6 +179,14 @@ DELETE FROM kamailio.location
  WHERE username = ANY (%(usernames)s)
    AND domain = (SELECT realm FROM provisioner.installation);
 
+-- name: bindings_count
+-- No further than to the limit, so that many do not take long.
+SELECT count(*) AS bindings FROM (SELECT FROM kamailio.location LIMIT %(limit)s) AS bound;
+
+-- name: bound_usernames
+SELECT DISTINCT username FROM kamailio.location
+ WHERE domain = (SELECT realm FROM provisioner.installation) AND username ~ '^[0-9]+$';
+
 -- name: binding_erase
 DELETE FROM kamailio.location WHERE ruid = %(ruid)s;
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from provisioner import comparison, db, sync_store
 from provisioner.errors import RpcFailed
 from provisioner.kamailio import KamailioNode
 from provisioner.stack.probes import answers_ok
@@ -415,3 +416,19 @@ def test_sync_refuses_a_dangerous_plan_until_forced(
         assert database.execute(rows.encode()).fetchall() == [{"n": 2}]
         assert sync(stack, "--apply", "--force", **limits).returncode == 0
         assert database.execute(rows.encode()).fetchall() == [{"n": 0}]
+
+
+def test_of_many_bindings_the_table_tells_whose_they_are(
+    stack: Stack, line: Line, kamailio: KamailioNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that had to list them itself would not answer in time."""
+    username = line.credentials.username
+    with db.connect(stack.database_url, autocommit=True, name="test") as connection:
+        realm = line.credentials.realm
+        listed = comparison.bound_usernames(connection, kamailio, realm)
+        eventually(lambda: sync_store.count_bindings(connection, 1), within=20)
+        monkeypatch.setattr(comparison, "LISTED_BY_NODE", 0)
+        monkeypatch.setattr(kamailio, "aors", lambda: pytest.fail("it was asked"))
+        stored = comparison.bound_usernames(connection, kamailio, realm)
+    assert username in listed
+    assert username in stored
