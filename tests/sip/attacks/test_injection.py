@@ -36,7 +36,7 @@ LINES = [
     f"\x1b[1A{FORGED}",
 ]
 HEADER = "X-Injected"
-ANY_USERNAME = {r'^\tif \(!\(\$var\(user\) =~ "\^\[0-9\]\{1,15\}\$"[^\n]*\n': ""}
+ANY_USERNAME = {r"^\tif \(\$\(var\(user\)\{s\.numeric\}\) != [^\n]* \{\n[^\n]*\n\t\}\n": ""}
 ANY_TARGET = {r"if \(\$\(var\(target\)\{s\.encode\.hexa\}\) =~ [^\n]* \{": "if (1) {"}
 
 pytestmark = pytest.mark.native  # reads the stack's own files
