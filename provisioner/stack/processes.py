@@ -152,14 +152,15 @@ def describe_status(status: int) -> str:
 
 
 def run_once(name: str, command: Command, log: Path) -> None:
-    """Run a command to its end; its output goes to the log file.
+    """Run a command to its end; its output goes to the log file. Where we are interrupted, it ends
+    with all that it has started.
 
     Raises:
         StackError: its exit status was not 0; shows the end of its output.
     """
     with log.open("ab") as file:
         start = file.tell()
-        answer = subprocess.run(  # noqa: S603 - our own commands
+        running = subprocess.Popen(  # noqa: S603 - our own commands
             command.full_argv(signal.SIGTERM),
             env=dict(command.environ),
             stdin=subprocess.DEVNULL,
@@ -167,9 +168,14 @@ def run_once(name: str, command: Command, log: Path) -> None:
             stderr=subprocess.STDOUT,
             pass_fds=command.keep,
             start_new_session=True,
-            check=False,
         )
-    if answer.returncode != 0:
+        try:
+            status = running.wait()
+        except BaseException:
+            _end_all(family(running.pid))
+            running.wait()
+            raise
+    if status != 0:
         raise StackError(f"{name} failed.{log_tail(log, start)}")
 
 
