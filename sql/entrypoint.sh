@@ -79,5 +79,7 @@ else
     [ -d "$cluster" ] || make_cluster
     let_replicas_in
 fi
+# Of a row that breaks a rule the log would repeat all columns, hashes included: terse.
 exec postgres -D "$cluster" -c listen_addresses='*' -c unix_socket_directories='' \
+    -c log_error_verbosity=terse \
     -c max_connections="${POSTGRES_MAX_CONNECTIONS:-300}" -c max_slot_wal_keep_size="$kept"

@@ -104,6 +104,8 @@ class Cluster:
             "max_slot_wal_keep_size": KEPT_FOR_REPLICA,
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # Of a row that breaks a rule the log would repeat all columns, hashes included.
+            "log_error_verbosity": "terse",
         }
         if not self.durable:
             settings |= dict.fromkeys(("fsync", "full_page_writes"), "off")

@@ -232,10 +232,13 @@ def test_no_password_is_in_the_database(imports: Imports, admin: db.Connection) 
 def test_a_failure_leaves_no_hash_in_the_log_of_postgresql(
     imports: Imports, admin: db.Connection, stack: Stack
 ) -> None:
-    """PostgreSQL repeats the line of a COPY that it cannot store."""
+    """Where it is not told to be terse, it repeats the line of a COPY that it cannot store."""
     log = stack.directory.logs / "postgres.log"
     told = len(log.read_bytes())
     wanted = new_numbers(imports, 1)
+    talks = sql.SQL("ALTER ROLE provisioner IN DATABASE {} {} log_error_verbosity{}")
+    database = sql.Identifier(admin.info.dbname)
+    admin.execute(talks.format(database, sql.SQL("SET"), sql.SQL(" = 'default'")))
     admin.execute(
         "CREATE FUNCTION provisioner.refuse() RETURNS trigger LANGUAGE plpgsql"
         " AS 'BEGIN RAISE ''this line is refused''; END'"
@@ -248,6 +251,7 @@ def test_a_failure_leaves_no_hash_in_the_log_of_postgresql(
         job = imports.run("accounts", accounts_file(wanted))
     finally:
         admin.execute("DROP FUNCTION provisioner.refuse() CASCADE")
+        admin.execute(talks.format(database, sql.SQL("RESET"), sql.SQL("")))
     assert imports.state(job) != "succeeded"
     lines = log.read_bytes()[told:].decode()
     assert "COPY credentials, line 1" in lines
