@@ -1,4 +1,4 @@
-"""Creating accounts: over HTTP, by `kamctl add`, and by a bare INSERT of the same rows.
+"""Creating accounts: over HTTP, by `kamctl`, by `kamcli`, and by a bare INSERT of the same rows.
 
 By one client, and by 32 at the same time, each on a kept connection. Numbers are there beforehand.
 `kamctl` writes one row a user into Kamailio's own tables, with a process for each, as an operator's
@@ -20,7 +20,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from benchmarks.crowd import Timing, work
-from benchmarks.packaged import Kamctl, create_database
+from benchmarks.packaged import Kamcli, Kamctl, create_database
 from benchmarks.population import add_numbers, numbers, realm_of
 from benchmarks.portal import Portal
 from benchmarks.progress import rounds
@@ -31,11 +31,12 @@ ROUNDS = 5
 OF_BARE = 0.5  # of the bare rate, by 32 clients
 OF_KAMCTL = 50  # times kamctl's
 CROWDS = {1: 150, 32: 480}  # clients at the same time: accounts a round, on either side
-KAMCTL_BATCH = 4  # about 11 a second
+OPERATORS_BATCH = 4  # about 11 a second by kamctl
 
 NOTE = f"""\
 Each client on one kept connection; accounts a round: {CROWDS[1]} by one client, {CROWDS[32]} by \
-32, {KAMCTL_BATCH} by kamctl. The clients are threads of one Python process, on both sides.
+32, {OPERATORS_BATCH} by kamctl and kamcli. The clients are threads of one Python process, on both \
+sides.
 The bare INSERT writes the same rows (account, number link, both HA1s, subscriber, tariff, audit \
 event), then commits; it checks nothing and reads nothing."""
 
@@ -92,24 +93,32 @@ class Rounds:
 
 def run(stack: Stack) -> Iterator[Row]:
     """Measure, and give the table's rows."""
-    fresh = iter(numbers(0, ROUNDS * (sum(2 * batch for batch in CROWDS.values()) + KAMCTL_BATCH)))
+    fresh = iter(numbers(0, ROUNDS * (2 * sum(CROWDS.values()) + 2 * OPERATORS_BATCH)))
     crowds = {clients: Rounds() for clients in CROWDS}
     kamctl: list[Timing] = []
-    with tempfile.TemporaryDirectory(prefix="kamctl-") as home:
-        operators = Kamctl(create_database(stack.database_admin_url), realm_of(stack), Path(home))
+    kamcli: list[Timing] = []
+    with tempfile.TemporaryDirectory(prefix="operators-") as home:
+        database, realm = create_database(stack.database_admin_url), realm_of(stack)
+        commands: list[tuple[Kamctl | Kamcli, list[Timing]]] = [
+            (Kamctl(database, realm, Path(home)), kamctl),
+            (Kamcli(database, realm, Path(home)), kamcli),
+        ]
         for _ in rounds("create", ROUNDS):
             for clients, batch in CROWDS.items():
                 crowds[clients].http.append(_over_http(stack, clients, _take(fresh, batch)))
                 crowds[clients].bare.append(_by_insert(stack, clients, _take(fresh, batch)))
-            add = partial(_kamctl_add, operators)
-            kamctl.append(work([add], _take(fresh, KAMCTL_BATCH)))
-    theirs = [timing.rate for timing in kamctl]
+            for command, timings in commands:
+                add = partial(_add, command)
+                timings.append(work([add], _take(fresh, OPERATORS_BATCH)))
     for clients, measured in crowds.items():
         what = f"create over HTTP, {clients} at a time"
         rule = OF_BARE if clients > 1 else 0.0
         yield from _rows(what, measured, rule)
         rates = [timing.rate for timing in measured.http]
+        theirs = [timing.rate for timing in kamctl]
         yield _row(f"{what} (1/s)", rates, "kamctl add", theirs, OF_KAMCTL)
+        theirs = [timing.rate for timing in kamcli]
+        yield _row(f"{what} (1/s)", rates, "kamcli subscriber add", theirs)
 
 
 def _rows(what: str, measured: Rounds, rule: float) -> Iterator[Row]:
@@ -159,8 +168,8 @@ def _by_insert(stack: Stack, clients: int, batch: Sequence[str]) -> Timing:
         return work([partial(_insert, database, realm) for database in databases], batch)
 
 
-def _kamctl_add(kamctl: Kamctl, number: str) -> None:
-    kamctl.add(number[1:], _password())
+def _add(command: Kamctl | Kamcli, number: str) -> None:
+    command.add(number[1:], _password())
 
 
 def _insert(connection: psycopg.Connection, realm: str, number: str) -> None:

@@ -124,6 +124,33 @@ class Kamctl:
         )
 
 
+class Kamcli:
+    """`kamcli`, Kamailio's newer command line, with settings of its own."""
+
+    def __init__(self, database: PackagedDatabase, realm: str, home: Path) -> None:
+        self._file = home / "kamcli.ini"
+        self._file.touch(mode=0o600)
+        url = f"postgresql+psycopg2://{NAME}:{database.password}@{database.host}:{database.port}/{NAME}"
+        self._file.write_text(
+            f"[main]\ndomain={realm}\n[db]\nrwurl={url}\nrourl={url}\n", encoding="ascii"
+        )
+
+    def add(self, username: str, password: str) -> None:
+        """Create a user; the password is a made-up one, for every process list shows it.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        subprocess.run(
+            ["kamcli", "--config", str(self._file), "subscriber", "add", username, password],
+            env=SYSTEM,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            timeout=30,
+            check=True,
+        )
+
+
 @dataclass(frozen=True)
 class StockKamailio:
     """A running Kamailio with the stock configuration, and its SIP port."""

@@ -26,6 +26,7 @@ RUN_PACKAGES=(
 TEST_PACKAGES=(
     sip-tester baresip-core sipsak linphone-cli iproute2 iptables nftables chromium
     fonts-dejavu-core libfaketime nginx-light git prometheus systemd
+    kamcli python3-psycopg2
 )
 
 main() {
