@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ from provisioner.stack.processes import Command, family, run_once
 from tests.system import eventually
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whoever runs the tests in the background may have had this signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_command_that_is_interrupted_ends_with_all_that_it_started(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     script = f"sleep 100 & echo $! >{told}.new; mv {told}.new {told}; wait"
