@@ -16,13 +16,13 @@ class _FromRow:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Make one from a row."""
-        return cls(**{one.name: row[one.name] for one in fields(cls)})  # type: ignore[arg-type]
+        return cls(**{one.name: row[one.name] for one in fields(cls)})  # type: ignore[arg-type] # its subclasses are dataclasses
 
     def facts(self) -> dict[str, Any]:
         """Return what the audit trail tells of it."""
         return {
             one.name: getattr(self, one.name)
-            for one in fields(self)  # type: ignore[arg-type]
+            for one in fields(self)  # type: ignore[arg-type] # its subclasses are dataclasses
             if not one.name.endswith("_at")
         }
 

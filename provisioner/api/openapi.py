@@ -161,7 +161,7 @@ def _example(model: type[BaseModel]) -> Any:
     if isinstance(extra, dict) and isinstance(examples := extra.get("examples"), list):
         return examples[0]
     # A page's items are a list of one kind, which pydantic's types do not say.
-    (item,) = model.model_fields["items"].annotation.__args__  # type: ignore[union-attr]
+    (item,) = model.model_fields["items"].annotation.__args__  # type: ignore[union-attr] # a page has items
     more: dict[str, Any] = {}
     if "unavailable_nodes" in model.model_fields:
         more["unavailable_nodes"] = []

@@ -38,7 +38,7 @@ def page(
     if following is not None:
         call.headers["Link"] = f'<{following}>; rel="next"'
     # The model of a page is made for the kind that the caller names.
-    return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type]
+    return Page[kind](items=[show(row) for row in found], next=following)  # type: ignore[valid-type] # made for each kind as it runs
 
 
 def read(

@@ -135,5 +135,5 @@ def delete_account(call: Call, account_id: int) -> None:
     A refusal lists everything that is in the way, as `reasons`.
     """
     account = accounts.delete(call.connection, call.actor, account_id)
-    pending = lambda connection: store.unconfirmed_kicks(connection, account.username)  # noqa: E731
+    pending = lambda connection: store.unconfirmed_kicks(connection, account.username)  # noqa: E731 - of one line, with the account's name bound
     waiting.settle(call, converged=False, pending=pending)

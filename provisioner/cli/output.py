@@ -54,7 +54,7 @@ class Output:
             return
         self.rows([{name: one[name] for name in columns} for one in shown], columns)
         if more:
-            print("There are more: raise --limit, or export.", file=sys.stderr)  # noqa: T201
+            print("There are more: raise --limit, or export.", file=sys.stderr)  # noqa: T201 - a command's answer
 
     def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
         """Show a table."""
@@ -69,7 +69,7 @@ class Output:
         """Tell what went wrong, on standard error."""
         told = _told(error)
         if self.as_json:
-            print(json.dumps({"error": told}, ensure_ascii=False), file=sys.stderr)  # noqa: T201
+            print(json.dumps({"error": told}, ensure_ascii=False), file=sys.stderr)  # noqa: T201 - a command's answer
             return
         print(f"provisioner: {told['detail']}", file=sys.stderr)  # noqa: T201 - its answer
         for reason in told.get("reasons", []):

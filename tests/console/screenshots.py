@@ -104,7 +104,7 @@ def take(
     """Take pictures in a window of its own."""
     context = browser.new_context(
         base_url=system.api.url,
-        color_scheme=scheme,  # type: ignore[arg-type]
+        color_scheme=scheme,  # type: ignore[arg-type] # a text from a list of ours
         viewport=size,
     )
     page = context.new_page()

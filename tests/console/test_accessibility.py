@@ -91,7 +91,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, system: System) -> It
     )
     context.add_init_script(AXE)
     page = context.new_page()
-    page.language = request.param.partition("-")[0]  # type: ignore[attr-defined]
+    page.language = request.param.partition("-")[0]  # type: ignore[attr-defined] # carried along for the test
     yield page
     context.close()
 
@@ -117,7 +117,7 @@ def wider_than_the_window(page: Page) -> bool:
 
 def test_no_page_has_a_violation(page: Page, paths: list[str], somebody: dict[str, Person]) -> None:
     assert len(paths) > 25
-    language = page.language  # type: ignore[attr-defined]
+    language = page.language  # type: ignore[attr-defined] # carried along for the test
     page.goto("/console/login")
     found = violations(page)
     log_in(page, somebody[language])

@@ -27,7 +27,7 @@ class Hand:
 
     def click(self, role: str, name: str) -> None:
         """Click what has a role and a name, both as a screen reader has them."""
-        self.page.get_by_role(role, name=name, exact=True).first.click()  # type: ignore[arg-type]
+        self.page.get_by_role(role, name=name, exact=True).first.click()  # type: ignore[arg-type] # a text of ours, no literal
         self.clicks += 1
 
 
@@ -229,7 +229,7 @@ def test_the_pages_of_a_new_account_can_be_used_by_everybody(
 def check_accessible(page: Page) -> None:
     """Look at a page in both colour schemes, on a desk and on a phone."""
     for scheme, width in (("light", 360), ("dark", 1280)):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # a text of ours, no literal
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page).response["violations"]

@@ -48,7 +48,7 @@ def record(admin: db.Connection, account: Any, started_at: str, **fields: Any) -
         "rated_at": started_at,
     } | fields
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    query = f"INSERT INTO provisioner.call_records ({columns}) VALUES ({places})"  # noqa: S608
+    query = f"INSERT INTO provisioner.call_records ({columns}) VALUES ({places})"  # noqa: S608 - columns that this test names
     admin.execute(query.encode(), row)
 
 

@@ -480,7 +480,7 @@ def test_the_same_key_does_not_import_twice(imports: Imports) -> None:
         "Idempotency-Key": "once",
     }
     sent = {"headers": headers, "data": file_of("number", [NUMBER])}
-    answers = [imports.client.send("POST", "/imports?kind=numbers", **sent) for _ in range(2)]  # type: ignore[arg-type]
+    answers = [imports.client.send("POST", "/imports?kind=numbers", **sent) for _ in range(2)]  # type: ignore[arg-type] # keywords of mixed types
     assert answers[0].json["id"] == answers[1].json["id"]
     assert len(imports.client("GET", "/imports").json["items"]) == 1
 

@@ -283,7 +283,7 @@ def test_retries_wait_longer_each_time(
     waits = []
     for count in range(1, 5):
         portal.next("number.created", count)
-        row = eventually(lambda count=count: waiting_after(admin, count))  # type: ignore[misc]
+        row = eventually(lambda count=count: waiting_after(admin, count))  # type: ignore[misc] # bound for the loop
         waits.append(row["wait"])
         due_now(admin)
     low = [4, 24, 96, 480]

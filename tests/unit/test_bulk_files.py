@@ -202,7 +202,7 @@ def outcome(content: bytes, file_format: Format, kind: Kind) -> None:
         assert 1 <= found.line <= lines
         faults = [found]
         if isinstance(found, Record):
-            row, faults = check(kind, file_format, found, 1)  # type: ignore[assignment]
+            row, faults = check(kind, file_format, found, 1)  # type: ignore[assignment] # either kind of row
             assert row.bad == bool(faults)
             storable(row)
         for fault in faults:
