@@ -90,10 +90,11 @@ def survivors(directory: Path) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             links = [link.readlink() for link in [process / "cwd", *(process / "fd").iterdir()]]
+            command = (process / "cmdline").read_text()
         except OSError:
             continue
         if any(link.is_relative_to(directory) for link in links):
-            found.append((process / "cmdline").read_text())
+            found.append(command)
     return found
 
 
