@@ -139,7 +139,8 @@ def test_a_trace_leads_from_the_request_over_its_transaction_to_the_node(
     assert served.attributes["http.response.status_code"] == 200
     assert kick.attributes["provisioner.account_id"] == line.id
     assert kick.attributes["provisioner.node"] == "node1"
-    assert served.began <= transaction.began <= kick.began <= kick.ended <= served.ended
+    # The client may have its answer before the worker, which has confirmed, looks at its clock.
+    assert served.began <= transaction.began <= kick.began <= min(kick.ended, served.ended)
 
 
 @pytest.mark.native
