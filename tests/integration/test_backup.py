@@ -236,7 +236,8 @@ def archive(before: Before) -> Path:
         connection.execute(f"ALTER SYSTEM SET archive_command = 'cp %p {files}/%f'".encode())
     with stopped(before.stack.postgres):
         pass
-    eventually(lambda: answers_ok(before.stack.http_port, "/readyz"))
+    # It is not ready while a node is away.
+    eventually(lambda: before.system.api.get(before.enabled.path).status == 200)
     return files
 
 
