@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Self
 
-TIMES_OUT_AFTER = 86_400  # seconds that a node remembers one; autoexpire in kamailio/diagnosis.cfg
-
 
 class Reason(StrEnum):
     """Why it was refused."""

@@ -67,6 +67,12 @@ class Spans:
             yield span
 
     @contextmanager
+    def of_work(self, name: str) -> Iterator[tracing.Span]:
+        """Trace what begins here, whatever span is present."""
+        with self._current(name, Context(), SpanKind.INTERNAL) as span:
+            yield span
+
+    @contextmanager
     def part(self, name: str) -> Iterator[tracing.Span]:
         """Trace a part of the present span, if there is one."""
         if not trace.get_current_span().get_span_context().is_valid:

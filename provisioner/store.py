@@ -160,12 +160,6 @@ def account(connection: Connection, actor: Actor, account_id: int) -> Account | 
     return Account.from_row(row) if row else None
 
 
-def account_of_number(connection: Connection, actor: Actor, number: str) -> Account | None:
-    """Find the account with this main number."""
-    row = one(connection, ACCOUNTS["account_of_number"], number=number, **actor.scope)
-    return Account.from_row(row) if row else None
-
-
 def update_account(connection: Connection, account: Account) -> None:
     """Write an account's configuration and state as a new generation."""
     send(

@@ -1,7 +1,8 @@
 """Traces of changes, behind a setting: without it nothing of OpenTelemetry is imported.
 
 A trace leads from a request over its transaction to each node that has confirmed the change;
-pending work carries it there as W3C Trace Context. Attributes hold no secret and no phone number.
+pending work carries it there as W3C Trace Context. Imports and webhooks have traces of their own.
+Attributes hold no secret and no phone number.
 """
 
 from collections.abc import Iterator
@@ -71,6 +72,11 @@ def stop() -> None:
 def of_request(traceparent: str) -> AbstractContextManager[Span]:
     """Trace a request, as part of the client's trace where it has one."""
     return _untraced() if _spans is None else _spans.of_request(traceparent)
+
+
+def of_work(name: str) -> AbstractContextManager[Span]:
+    """Trace work that nobody waits for, as a trace of its own."""
+    return _untraced() if _spans is None else _spans.of_work(name)
 
 
 def part(name: str) -> AbstractContextManager[Span]:

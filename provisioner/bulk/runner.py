@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provisioner import db, origin, store, tallies
+from provisioner import db, origin, store, tallies, tracing
 from provisioner.bulk import import_store
 from provisioner.bulk.application import Server
 from provisioner.bulk.errors import ImportCancelled, Overtaken
@@ -77,7 +77,7 @@ class ImportRunner:
             if job.attempts > ATTEMPTS_MAX:
                 self._fail(connection, job, "It was given up after too many attempts.")
             else:
-                self._run(connection, job)
+                self._run_traced(connection, job)
                 log.info("import ended", extra=about(import_id=job.id, kind=job.kind))
         except (ImportCancelled, _Stopped) as end:
             log.info("import %s: %s", job.id, end.__doc__)
@@ -90,7 +90,21 @@ class ImportRunner:
             log.exception("import %s: unexpected error", job.id)
             self._fail(connection, job, "Something went wrong on our side; it has been logged.")
 
-    def _run(self, connection: Connection, job: Import) -> None:
+    def _run_traced(self, connection: Connection, job: Import) -> None:
+        with tracing.of_work("import") as span:
+            span.say(
+                provisioner__request_id=job.actor.request_id,
+                provisioner__import_id=job.id,
+                provisioner__kind=job.kind,
+            )
+            ended = self._run(connection, job)
+            span.say(
+                provisioner__status=ended.status,
+                provisioner__rows_done=ended.rows_done,
+                provisioner__rows_bad=ended.rows_bad,
+            )
+
+    def _run(self, connection: Connection, job: Import) -> Import:
         def report(progress: Progress) -> None:
             if self._stopping.is_set():
                 raise _Stopped
@@ -115,6 +129,7 @@ class ImportRunner:
         tallies.IMPORTS.labels(ended.status).inc()
         tallies.IMPORTED_ROWS.labels("applied").inc(ended.rows_done)
         tallies.IMPORTED_ROWS.labels("bad").inc(ended.rows_bad)
+        return ended
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

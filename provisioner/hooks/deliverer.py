@@ -10,10 +10,10 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
-from provisioner import db, tallies, webhook_store
+from provisioner import db, tallies, tracing, webhook_store
 from provisioner.db import Connection, Database
 from provisioner.errors import DatabaseUnavailable
 from provisioner.hooks import endpoints, incoming
@@ -91,18 +91,34 @@ class Deliverer:
         if claimed is None:
             return False
         sealed = webhook_store.endpoint_keys(connection, endpoint_id)
+        with tracing.of_work("webhook") as span:
+            outcome = self._deliver(claimed, sealed)
+            _describe(span, claimed, outcome)
+        record(connection, claimed, outcome, random.random())  # noqa: S311 - spreads retries
+        return True
+
+    def _deliver(self, claimed: Claimed, sealed: Sequence[str]) -> Outcome:
         began = monotonic()
         try:
             secrets = [self._sealer.open(one) for one in sealed]
         except SealBroken as error:
-            outcome = Outcome(None, round((monotonic() - began) * 1000), error.code)
-        else:
-            body = message(claimed)
-            headers = sign(secrets, claimed.event_id, body)
-            allowed = self._settings.webhook_networks
-            outcome = deliver(claimed.url, headers, body.encode(), allowed)
-        record(connection, claimed, outcome, random.random())  # noqa: S311 - spreads retries
-        return True
+            return Outcome(None, round((monotonic() - began) * 1000), error.code)
+        body = message(claimed)
+        headers = sign(secrets, claimed.event_id, body)
+        return deliver(claimed.url, headers, body.encode(), self._settings.webhook_networks)
+
+
+def _describe(span: tracing.Span, claimed: Claimed, outcome: Outcome) -> None:
+    """Say of an attempt what names nobody: an error's text may hold an address."""
+    span.say(
+        provisioner__endpoint_id=claimed.endpoint_id,
+        provisioner__event_id=claimed.event_id,
+        provisioner__event_type=claimed.type,
+        provisioner__attempt=claimed.attempts,
+        http__response__status_code=outcome.status,
+    )
+    if not outcome.delivered:
+        span.fail(str(outcome.status or (outcome.error or "").partition(":")[0]))
 
 
 def message(claimed: Claimed) -> str:

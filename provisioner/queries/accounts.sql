@@ -99,11 +99,6 @@ SELECT id FROM provisioner.sip_accounts
 SELECT * FROM provisioner.account_status
  WHERE id = %(account_id)s AND {scope};
 
--- name: account_of_number
--- The account whose main number it is.
-SELECT * FROM provisioner.account_status
- WHERE main_number = %(number)s AND {scope};
-
 -- name: account_update
 -- Writes an account's configuration as a new generation.
 UPDATE provisioner.sip_accounts

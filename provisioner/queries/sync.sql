@@ -2,8 +2,8 @@
 
 -- name: nodes
 -- A node that no worker has looked at lately is shown as unwatched. One that drains is drained once
--- what it had let in before has had the time to become a call (kamailio/defines.cfg, DATABASE_TIMEOUT,
--- for each of two queries).
+-- what it had let in before has had the time to become a call (kamailio/defines.cfg,
+-- KAMAILIO_DATABASE_TIMEOUT as it is by default, for each of two queries).
 SELECT id, name, rpc_url, started_at, last_seen_at, last_compared_at, last_error, draining, dialogs,
        replica, replica_state, replica_lag,
        coalesce(draining AND state = 'up' AND last_seen_at > now() - interval '10 s' AND dialogs = 0

@@ -3,7 +3,7 @@
 import errno
 import random
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +71,8 @@ def is_free(port: int, endpoints: Sequence[Endpoint]) -> bool:
     return all(endpoint.fault(port) is None for endpoint in endpoints)
 
 
-def free_port(endpoints: Sequence[Endpoint]) -> int:
-    """Choose a port at random that is free on every endpoint.
+def free_port(endpoints: Sequence[Endpoint], but: Collection[int] = ()) -> int:
+    """Choose a port at random that is free on every endpoint, and none of `but`.
 
     It lies outside the range from which the kernel takes ports for outgoing connections, so that
     a server which is stopped for a while still finds its port free.
@@ -82,7 +82,7 @@ def free_port(endpoints: Sequence[Endpoint]) -> int:
     """
     for _ in range(ATTEMPTS):
         port = random.randrange(FIRST_CHOICE, first_ephemeral())  # noqa: S311 - not a secret
-        if is_free(port, endpoints):
+        if port not in but and is_free(port, endpoints):
             return port
     raise StackError("No free port was found: too many servers are running on this machine.")
 
@@ -152,7 +152,7 @@ class PortBook:
             if name in self._given:
                 check_free(self._variables.get(name, name), self._given[name], endpoints)
             elif name not in self._ports or not is_free(self._ports[name], endpoints):
-                self._ports[name] = free_port(endpoints)
+                self._ports[name] = free_port(endpoints, but=self._ports.values())
 
     def are_free(self, names: Iterable[str]) -> bool:
         """Tell whether all of these ports are free now."""

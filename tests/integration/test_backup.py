@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from psycopg.rows import dict_row
 from provisioner.recovery import STEP
 from provisioner.stack import Stack
 from provisioner.stack.passwords import load_passwords
+from provisioner.stack.postgres import USER, give_away
 from provisioner.stack.probes import answers_ok
 from tests.docs.pages import Page
 from tests.integration.receiver import ALLOWED, Receiver, receiver
 from tests.sip.clients import Sipp
+from tests.sip.faults.outages import stopped
 from tests.system import Line, System, eventually, native_system
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(300)]
@@ -30,7 +34,7 @@ ENVIRON = {"WEBHOOK_ALLOWED_NETWORKS": ALLOWED, "SYNC_INTERVAL": "2", "MEDIA_PRO
 def command(containing: str) -> str:
     """The block of the manual that has a command."""
     page = Page.read(ROOT / "docs" / "backup.md", "docs/backup.md")
-    (found,) = [block.text for block in page.to_run if containing in block.text]
+    (found,) = [block.text for block in page.blocks if containing in block.text]
     return found
 
 
@@ -82,7 +86,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Before]:
         eventually(lambda: query(stack, "SELECT FROM kamailio.location"))
         endpoint = system.api.post("/webhook-endpoints", {"url": portal.url}).expect(201)
         leave_traces(stack, enabled)
-        script = command("pg_dump --format=custom")
+        script = command("pg_dump --format=custom --file")
         shell(script, folder, stack.environ)
         yield Before(stack, system, enabled, disabled, phone, portal, endpoint["secret"], folder)
 
@@ -216,3 +220,77 @@ def test_the_database_of_a_service_that_runs_forgets_nothing(after: Stack) -> No
     )
     assert (done.returncode, "stop it first" in done.stderr) == (4, True)
     assert query(after, "SELECT FROM provisioner.nodes")
+
+
+# To a moment before an accident.
+
+
+def archive(before: Before) -> Path:
+    """Have the old cluster copy each finished WAL file away; return where to."""
+    files = before.folder / "wal"
+    files.mkdir(mode=0o700)
+    give_away(files)
+    url = before.stack.database_admin_url
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET archive_mode = 'on'")
+        connection.execute(f"ALTER SYSTEM SET archive_command = 'cp %p {files}/%f'".encode())
+    with stopped(before.stack.postgres):
+        pass
+    # It is not ready while a node is away.
+    eventually(lambda: before.system.api.get(before.enabled.path).status == 200)
+    return files
+
+
+def finish_file(stack: Stack) -> None:
+    """Wait until all that was written so far is in the archive."""
+    (written,) = query(stack, "SELECT pg_walfile_name(pg_switch_wal()) AS name")
+    done = f"SELECT FROM pg_stat_archiver WHERE last_archived_wal >= '{written['name']}'"
+    eventually(lambda: query(stack, done))
+
+
+@contextmanager
+def recovered(before: Before, folder: Path, moment: str, files: Path) -> Iterator[Stack]:
+    """A cluster that was recovered to a moment; its passwords are the old one's."""
+    shutil.copy(before.stack.directory.passwords, folder)
+    with Stack(folder, environ=ENVIRON, durable=False) as stack:
+        services = [stack.postgres, stack.kamailio, stack.worker, stack.provisioner]
+        for process in reversed(services):
+            process.stop()
+        shutil.rmtree(stack.directory.postgres)
+        variables = {"ARCHIVE": str(files), "MOMENT": moment}
+        shell(command("recovery.signal"), before.folder, variables)
+        (before.folder / "recovered").rename(stack.directory.postgres)
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", f"{USER}:{USER}", stack.directory.postgres], check=True)
+        stack.postgres.start()
+        stack.postgres.wait_ready()
+        told = shell("provisioner migrate; provisioner after-restore", folder, owners(stack))
+        assert "SECRETS_KEY does not open 0" in told
+        for process in services:
+            process.start()
+        eventually(lambda: answers_ok(stack.http_port, "/readyz"), within=60)
+        yield stack
+
+
+def test_what_was_deleted_is_there_again_as_of_the_moment_before(
+    before: Before, tmp_path: Path
+) -> None:
+    files = archive(before)
+    shell(command("pg_basebackup"), before.folder, owners(before.stack))
+    line = before.system.new_line()
+    (now,) = query(before.stack, "SELECT clock_timestamp()::text AS moment")
+    line.api.post(f"{line.path}/disable").expect(200)
+    line.api.delete(line.path).expect(204)
+    finish_file(before.stack)
+    with recovered(before, tmp_path, now["moment"], files) as stack:
+        system = system_of(stack, before)
+        assert system.api.get(line.path).expect(200)["state"] == "enabled"
+        place = system.internet
+        assert Sipp(place.registrar, line.credentials, place.client).register().outcome[0] == 200
+        # Nothing of what came later is known, nor is the old cluster touched.
+        assert (
+            query(stack, "SELECT FROM provisioner.audit_events WHERE type = 'account.deleted'")
+            == []
+        )
+    assert before.system.api.get(line.path).status == 404
+    assert before.enabled.bindings()

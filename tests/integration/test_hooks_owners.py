@@ -8,8 +8,6 @@ from provisioner.access import Role
 from tests.integration.conftest import NUMBER, OTHER_NUMBER, Client
 from tests.integration.hooks import Portal
 
-THIRD_NUMBER = "+390612345670"
-
 
 class Tenant:
     """A customer with a project, a number, and an admin of his own."""

@@ -115,8 +115,8 @@ def test_the_calls_of_a_node_that_is_gone_are_recorded_to_when_it_was_heard_of(
 
 def test_the_calls_of_a_node_that_was_heard_of_lately_go_on(calls: Calls) -> None:
     gone, there = calls.place("node1/first"), calls.place("node2/other", dialog=2)
-    calls.unheard("node1/first", 44)
-    calls.unheard("node2/other", 44)
+    calls.unheard("node1/first", 40)
+    calls.unheard("node2/other", 40)
     calls.sweep()
     assert calls.live() == [gone, there]
     calls.unheard("node1/first", 46)
@@ -124,7 +124,7 @@ def test_the_calls_of_a_node_that_was_heard_of_lately_go_on(calls: Calls) -> Non
     assert calls.live() == [there]
 
 
-@pytest.mark.parametrize(("since", "last"), [(44, 5), (600, 16)])
+@pytest.mark.parametrize(("since", "last"), [(40, 5), (600, 16)])
 def test_after_a_time_without_the_database_nodes_are_given_time(
     calls: Calls, since: int, last: int
 ) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -216,13 +217,18 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
 
 
 def pid_of(run: Terminal, name: str) -> int:
-    """Find the supervisor's child whose command line holds the name."""
-    children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text()
-    for pid in children.split():
-        command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        if re.search(rf"/{name}\b", command):
-            return int(pid)
-    raise AssertionError(f"{name} does not run")
+    """Wait for the supervisor's child whose command line holds the name."""
+
+    def look() -> int | None:
+        children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text()
+        for pid in children.split():
+            with suppress(OSError):  # it has ended meanwhile
+                command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+                if re.search(rf"/{name}\b", command):
+                    return int(pid)
+        return None
+
+    return eventually(look) or 0
 
 
 def test_a_second_stack_in_the_same_directory_is_refused(stack: Stack) -> None:

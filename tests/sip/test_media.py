@@ -58,12 +58,12 @@ def call_between(homes: Homes, system: System) -> Iterator[None]:
     """A call that was answered, from one home to the other."""
     with phone_at(homes[0], system) as caller, phone_at(homes[1], system) as callee:
         caller.dial(f"sip:{callee.credentials.username}@{system.realm}")
-        callee.wait_incoming(timeout=5)
+        callee.wait_incoming(timeout=10)
         callee.answer()
-        caller.wait_established(timeout=5)
+        caller.wait_established(timeout=10)
         yield
         caller.hangup()
-        callee.wait_closed(timeout=5)
+        callee.wait_closed(timeout=10)
 
 
 def media_of(stack: Stack) -> Process:

@@ -70,16 +70,16 @@ def test_a_phone_behind_nat_rings_if_it_is_kept_alive(
                 with pytest.raises(ClientError):
                     phone.wait_incoming(timeout=3)
                 return
-            phone.wait_incoming(timeout=5)
+            phone.wait_incoming(timeout=10)
             phone.answer()
-            calling.wait_established(timeout=5)
+            calling.wait_established(timeout=10)
             calling.hangup()
-            phone.wait_closed(timeout=5)
+            phone.wait_closed(timeout=10)
 
             # What the server itself says to it finds the way, too.
             phone.dial(f"sip:{caller.credentials.username}@{system.realm}")
-            calling.wait_incoming(timeout=5)
+            calling.wait_incoming(timeout=10)
             calling.answer()
-            phone.wait_established(timeout=5)
+            phone.wait_established(timeout=10)
             caller.disable()
-            phone.wait_closed(timeout=5)
+            phone.wait_closed(timeout=10)

@@ -1,7 +1,5 @@
 """A node that reads credentials from a replica: no stale answer, and no waiting for a slow one."""
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from provisioner.stack.processes import Process, family
+from provisioner.stack.processes import Process
 from provisioner.stack.stack import Stack
 from tests.metrics import exposition
 from tests.sip.clients import Credentials, Exchange, Wire
-from tests.sip.faults.outages import stopped
+from tests.sip.faults.outages import frozen, stopped
 from tests.system import Line, System, eventually, native_system
 
 pytestmark = pytest.mark.native
@@ -111,19 +109,6 @@ def replay_paused(stack: Stack) -> Iterator[None]:
         yield
     finally:
         answer(stack.replica_admin_url, "SELECT pg_wal_replay_resume()")
-
-
-@contextmanager
-def frozen(process: Process) -> Iterator[None]:
-    """Let a process hang: its sockets are open, and nobody answers."""
-    processes = family(process.pid)
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in processes:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_credentials_are_read_from_the_replica_alone(system: System, stack: Stack) -> None:

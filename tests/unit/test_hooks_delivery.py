@@ -105,15 +105,15 @@ def test_all_of_an_attempt_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> 
     judged = addresses.checked
 
     def slow_resolver(*given: Any) -> Any:
-        time.sleep(0.8)
+        time.sleep(1.8)
         return judged(*given)
 
     monkeypatch.setattr(delivery, "checked", slow_resolver)
-    monkeypatch.setattr(delivery, "TIMEOUT", 1.0)
+    monkeypatch.setattr(delivery, "TIMEOUT", 2.0)
     began = time.monotonic()
     outcome = attempt(lambda connection: list(iter(lambda: connection.recv(100), b"")))
     assert outcome.error == "timeout"
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 3.6
 
 
 def test_no_more_than_four_addresses_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,6 @@ def number_events(draw: st.DrawFn) -> list[Event]:
 
 
 STORIES = st.one_of(account_events(), number_events())
-BASES = st.sampled_from([None, {"state": "disabled"}])
 
 
 @given(st.data(), STORIES)

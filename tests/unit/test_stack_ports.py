@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.stack import ports
 from provisioner.stack.errors import StackError
-from provisioner.stack.ports import PortBook, free_port, is_free, tcp, udp_and_tcp
+from provisioner.stack.ports import Endpoint, PortBook, free_port, is_free, tcp, udp_and_tcp
 
 LOCAL = "127.0.0.1"
 
@@ -56,6 +57,17 @@ def test_a_chosen_port_stays_while_it_is_free_and_changes_when_it_is_not() -> No
         assert not ports.are_free(["SIP_PORT"])
         ports.settle(["SIP_PORT"])
         assert ports["SIP_PORT"] != chosen
+
+
+def test_no_two_servers_of_a_stack_get_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them listens yet when all are chosen."""
+    monkeypatch.setattr(ports, "first_ephemeral", lambda: ports.FIRST_CHOICE + 3)
+    monkeypatch.setattr(Endpoint, "fault", lambda *_: None)
+    given = ports.FIRST_CHOICE
+    names = ("HTTP_PORT", "SIP_PORT", "DATABASE_PORT")
+    chosen = PortBook(dict.fromkeys(names, tcp(LOCAL)), {"HTTP_PORT": given})
+    chosen.settle(names)
+    assert {chosen[name] for name in names} == {given, given + 1, given + 2}
 
 
 def test_a_port_is_not_known_before_it_is_chosen() -> None:

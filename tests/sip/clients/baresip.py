@@ -106,22 +106,6 @@ class Baresip(RunningPhone):
         answer, why = found
         return self._seen(answer, since, why)
 
-    def wait_registered(self, *, timeout: float) -> Registration:
-        """Wait for a 200; raises `ClientError` with the last outcome when the time is over."""
-        return self._wait(accepted=True, timeout=timeout)
-
-    def wait_refused(self, *, timeout: float) -> Registration:
-        """Wait for a final refusal; raises `ClientError` when the time is over."""
-        return self._wait(accepted=False, timeout=timeout)
-
-    def _wait(self, *, accepted: bool, timeout: float) -> Registration:
-        deadline, outcome = time.monotonic() + timeout, None
-        while (left := deadline - time.monotonic()) > 0:
-            outcome = self.next_outcome(timeout=left)
-            if outcome.status and outcome.accepted is accepted:
-                return outcome
-        raise ClientError(f"no {'200' if accepted else 'refusal'} in {timeout} s, last: {outcome}")
-
     def unregister(self, *, timeout: float = 10.0) -> Registration:
         """Stop the program and read its farewell."""
         program, started = self._running(), time.monotonic()

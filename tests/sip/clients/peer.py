@@ -12,14 +12,14 @@ from .wire import Wire
 if TYPE_CHECKING:
     from .message import Message
 
-ADD, REMOVE = 1, 2
+ADDED = 1
 
 
-def binding(aor: str, contact: str, *, action: int = ADD, server_id: int = 1) -> dict[str, object]:
-    """What a node says of a binding that it has, or has no more."""
+def binding(aor: str, contact: str, *, server_id: int = 1) -> dict[str, object]:
+    """What a node says of a binding that it has."""
     now = int(time.time())
     return {
-        "action": action,
+        "action": ADDED,
         "aor": aor,
         "ruid": f"uloc-{server_id}-{secrets.token_hex(6)}",
         "c": contact,

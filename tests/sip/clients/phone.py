@@ -113,12 +113,6 @@ class RunningPhone(Phone):
         self._halt()
         self._folder.cleanup()
 
-    def power_cut(self) -> None:
-        """End it without a word: no BYE, no farewell; the binding stays."""
-        if self._program is not None:
-            self._program.kill()
-            self._program = None
-
     def _running(self) -> Program:
         if self._program is None:
             raise ClientError(f"{self.name} is not running")

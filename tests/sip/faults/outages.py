@@ -1,9 +1,11 @@
 """Parts of the stack that are away, or held back, for a while."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from provisioner.stack.processes import Process
+from provisioner.stack.processes import Process, family
 from tests.sip.conftest import Database
 
 GATE = 7_000_001  # of the advisory lock that holds back the credentials query
@@ -18,6 +20,24 @@ def stopped(process: Process, *, kill: bool = False) -> Iterator[None]:
     finally:
         process.start()
         process.wait_ready()
+
+
+@contextmanager
+def frozen(process: Process) -> Iterator[None]:
+    """Let a process hang, with all below it: its sockets are open, and nobody answers."""
+    pids = family(process.pid)
+    send(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        send(pids, signal.SIGCONT)
+
+
+def send(pids: Sequence[int], number: signal.Signals) -> None:
+    """Send them a signal; those that have ended need none, as PostgreSQL's sessions do."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextmanager

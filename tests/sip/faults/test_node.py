@@ -1,7 +1,5 @@
 """A node that cannot be reached, or restarts: what was changed meanwhile holds at its return."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from time import monotonic, sleep
@@ -9,12 +7,11 @@ from time import monotonic, sleep
 import pytest
 
 from provisioner.kamailio import KamailioNode
-from provisioner.stack.processes import family
 from provisioner.stack.stack import Stack
 from tests.figures import Figures
 from tests.sip.conftest import Database
+from tests.sip.faults import outages
 from tests.sip.faults.changing import Subject
-from tests.sip.faults.outages import stopped
 from tests.sip.faults.workshop import Workshop
 from tests.system import System, eventually
 
@@ -39,20 +36,14 @@ def cut_off(stack: Stack, workshop: Workshop) -> Iterator[None]:
 @contextmanager
 def frozen(stack: Stack, workshop: Workshop) -> Iterator[None]:
     """Nobody reaches it."""
-    processes = family(stack.kamailio.pid)
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
+    with outages.frozen(stack.kamailio):
         yield
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 @contextmanager
 def restarted(stack: Stack, workshop: Workshop) -> Iterator[None]:
     """It is gone, with all its memory, and starts again from its table."""
-    with stopped(stack.kamailio, kill=True):
+    with outages.stopped(stack.kamailio, kill=True):
         yield
 
 

@@ -1,7 +1,5 @@
 """PostgreSQL restarts, dies and hangs while 50 changes a second are made: none is lost."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,9 +10,9 @@ import psycopg
 import pytest
 
 from provisioner.stack.probes import answers_ok
-from provisioner.stack.processes import family
 from provisioner.stack.stack import Stack
 from tests.figures import Figures
+from tests.sip.faults.outages import frozen
 from tests.sip.faults.repeating import Ledger, Outcome, Repeating, registering
 from tests.system import System, eventually
 
@@ -46,15 +44,8 @@ def bring_back(stack: Stack, seconds: float) -> None:
 
 
 def pause(stack: Stack, seconds: float) -> None:
-    """Let it hang: its sockets are open, and nobody answers."""
-    processes = family(stack.postgres.pid)
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
+    with frozen(stack.postgres):
         time.sleep(seconds)
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 SHORT: list[tuple[Fault, float]] = [(restart, 1.5), (kill, 1.5)]
