@@ -179,9 +179,14 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION kamailio.place_call(
+-- As before, for whom the node knows by what it remembers of him, too. `fence` is then the account's fence
+-- as it stood when the node wrote that down (0: it had none); null where the password was looked up just
+-- now. A change that took something away left work for the node in its own transaction, and the node gets
+-- its fence before that work is done with. So where there is work of a later generation, what the node
+-- remembers is not good any more: status 407, and the device has to show its password once more.
+CREATE FUNCTION kamailio.place_call(
     caller_account bigint, caller text, called text, dialled text, is_emergency boolean,
-    node text, entry bigint, dialog bigint, call_id text, cseq bigint
+    node text, entry bigint, dialog bigint, call_id text, cseq bigint, fence bigint
 ) RETURNS kamailio.decision
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = kamailio, pg_temp
@@ -203,7 +208,13 @@ BEGIN
                         AND starts_with(wanted.destination, rule.destination_prefix)
                       ORDER BY length(rule.destination_prefix) DESC
                       LIMIT 1),
-                    account.main_number) AS shown
+                    account.main_number) AS shown,
+           fence IS NOT NULL
+           AND EXISTS (SELECT FROM provisioner.pending_kicks AS kick
+                         JOIN provisioner.nodes ON nodes.id = kick.node_id
+                        WHERE kick.username = substr(account.main_number, 2)
+                          AND kick.generation > fence
+                          AND nodes.name = split_part(place_call.node, '/', 1)) AS outdated
       INTO own
       FROM (SELECT CASE WHEN NOT is_emergency
                          AND EXISTS (SELECT FROM kamailio.did WHERE number = '+' || dialled)
@@ -218,6 +229,11 @@ BEGIN
     IF own.id IS NULL THEN
         -- It proved itself a moment ago, and has been deleted since.
         RETURN kamailio.decide(0, 0, NULL, NULL, kamailio.route_refused(403, 'Account Disabled'), true,
+                               node, entry, dialog, call_id, cseq);
+    END IF;
+    IF own.outdated THEN
+        RETURN kamailio.decide(0, 0, NULL, NULL,
+                               kamailio.route_refused(407, 'Proxy Authentication Required'), true,
                                node, entry, dialog, call_id, cseq);
     END IF;
     IF is_emergency THEN
@@ -245,20 +261,55 @@ BEGIN
 END
 $$;
 
--- As before (0008), for those who want to know how many legs there were.
+CREATE OR REPLACE FUNCTION kamailio.place_call(
+    caller_account bigint, caller text, called text, dialled text, is_emergency boolean,
+    node text, entry bigint, dialog bigint, call_id text, cseq bigint
+) RETURNS kamailio.decision
+LANGUAGE sql SECURITY DEFINER
+SET search_path = kamailio, pg_temp
+AS $$
+SELECT kamailio.place_call(caller_account, caller, called, dialled, is_emergency, node, entry, dialog,
+                           call_id, cseq, NULL)
+$$;
+
+-- Calls that were answered a moment ago: those of a node, at once.
+CREATE FUNCTION kamailio.answer_calls(the_calls bigint[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = kamailio, pg_temp
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    setting text := set_config('synchronous_commit', 'off', true);
+BEGIN
+    UPDATE kamailio.calls SET answered_at = greatest(started_at, now())
+     WHERE call = ANY (the_calls) AND answered_at IS NULL;
+    RETURN 1;
+END
+$$;
+
+-- Turns the legs of a call into call records, and returns how many they were. What costs nothing need not
+-- be costed: incoming legs, those that nobody answered, emergency calls. `answered_ago`: seconds since it
+-- was answered, by the clock of who says so; null: he does not know, or nobody has answered.
 CREATE FUNCTION kamailio.close_call(
-    the_call bigint, ended timestamptz, final_status integer, lost boolean
+    the_call bigint, ended timestamptz, final_status integer, lost boolean, answered_ago numeric
 ) RETURNS integer
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    answered timestamptz := ended - make_interval(secs => answered_ago::double precision);
     legs integer;
 BEGIN
     WITH gone AS (DELETE FROM kamailio.calls WHERE call = the_call RETURNING *),
+         told AS (
+        SELECT gone.*,
+               CASE WHEN answered_at IS NOT NULL OR answered IS NOT NULL
+                    THEN greatest(started_at, least(answered_at, answered))
+               END AS taken_at
+          FROM gone),
          timed AS (
-        SELECT gone.*, greatest(ended, answered_at, started_at) AS ended_at,
-               direction = 'in' OR answered_at IS NULL OR emergency AS free
-          FROM gone)
+        SELECT told.*, greatest(ended, taken_at, started_at) AS ended_at,
+               direction = 'in' OR taken_at IS NULL OR emergency AS free
+          FROM told)
     INSERT INTO provisioner.call_records
            (id, call, account_id, account_number, customer_id, customer_name, project_id,
             project_name, tariff, direction, transferred, emergency, caller, called, node,
@@ -266,11 +317,11 @@ BEGIN
             cost_customer, rated_at)
     SELECT timed.id, call, account_id, account_number, timed.customer_id,
            coalesce(customer.name, ''), project_id, coalesce(project.name, ''), tariff, direction,
-           NOT counted, emergency, caller, called, split_part(node, '/', 1), started_at, answered_at,
+           NOT counted, emergency, caller, called, split_part(node, '/', 1), started_at, taken_at,
            ended_at,
            coalesce(extract(epoch FROM date_trunc('second', ended_at)
-                                       - date_trunc('second', answered_at)), 0)::integer,
-           CASE WHEN answered_at IS NULL THEN final_status ELSE 200 END, lost,
+                                       - date_trunc('second', taken_at)), 0)::integer,
+           CASE WHEN taken_at IS NULL THEN final_status ELSE 200 END, lost,
            CASE WHEN free THEN 0 END, CASE WHEN free THEN 0 END, CASE WHEN free THEN now() END
       FROM timed
       LEFT JOIN provisioner.customers AS customer ON customer.id = timed.customer_id
@@ -284,15 +335,17 @@ CREATE OR REPLACE FUNCTION kamailio.record_call(
     the_call bigint, ended timestamptz, final_status integer, lost boolean
 ) RETURNS void
 LANGUAGE sql
-AS $$ SELECT kamailio.close_call(the_call, ended, final_status, lost) $$;
+AS $$ SELECT kamailio.close_call(the_call, ended, final_status, lost, NULL) $$;
 
-CREATE OR REPLACE FUNCTION kamailio.end_call(the_call bigint, final_status integer) RETURNS integer
+-- As before, and when the call was answered, for whoever has not been told yet.
+CREATE FUNCTION kamailio.end_call(the_call bigint, final_status integer, answered_ago numeric)
+RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = kamailio, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
-    IF kamailio.close_call(the_call, clock_timestamp(), final_status, false) > 0 THEN
+    IF kamailio.close_call(the_call, clock_timestamp(), final_status, false, answered_ago) > 0 THEN
         RETURN 1;
     END IF;
     UPDATE provisioner.call_records
@@ -304,3 +357,19 @@ BEGIN
     RETURN 1;
 END
 $$;
+
+CREATE OR REPLACE FUNCTION kamailio.end_call(the_call bigint, final_status integer) RETURNS integer
+LANGUAGE sql SECURITY DEFINER
+SET search_path = kamailio, pg_temp
+AS $$ SELECT kamailio.end_call(the_call, final_status, NULL) $$;
+
+REVOKE ALL ON FUNCTION
+    kamailio.place_call(
+        bigint, text, text, text, boolean, text, bigint, bigint, text, bigint, bigint),
+    kamailio.answer_calls, kamailio.close_call, kamailio.end_call(bigint, integer, numeric)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    kamailio.place_call(
+        bigint, text, text, text, boolean, text, bigint, bigint, text, bigint, bigint),
+    kamailio.answer_calls, kamailio.end_call(bigint, integer, numeric)
+    TO kamailio;
