@@ -2,8 +2,9 @@
 
 Accounts call accounts: a SIPp for the callers, and one that is everybody's registered device, the
 same for all sides. "Off" is our configuration with route[PLACE] in benchmarks/calls.py instead of
-its own: no channel limit, no caller ID, no call records, hence no dialogs. All sides ask the same
-PostgreSQL cluster for the callers' passwords.
+its own: no channel limit, no caller ID, no call records, hence no dialogs. All sides use the same
+PostgreSQL cluster; stock asks it for the caller's password at each call, ours remembers the callers
+after their first one.
 """
 
 import re
@@ -57,7 +58,7 @@ NOTE = f"""\
 {CHILDREN} children of each Kamailio.
 On: channel limit, caller ID and two call records a call, which were counted after each round.
 Off: the same files but for route[PLACE] and what it is for; it authenticates, and looks up the \
-device.
+device. Ours remembers the callers, on and off.
 Stock is Debian's {STOCK_CONFIG} with WITH_AUTH and WITH_USRLOCDB; its accounting writes to the \
 log."""
 

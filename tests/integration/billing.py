@@ -55,7 +55,7 @@ class Kamailio:
 
     def answer(self, call: int) -> None:
         """Answer a call now."""
-        self.connection.execute("SELECT kamailio.answer_call(%s)", (call,))
+        self.connection.execute("SELECT kamailio.answer_calls(ARRAY[%s::bigint])", (call,))
 
     def end(self, call: int, status: int = 200) -> None:
         """End a call now."""

@@ -37,7 +37,7 @@ class CallNode:
 
     def answer(self, call: int) -> None:
         """Tell that a call was answered."""
-        self.connection.execute("SELECT answer_call(%s)", [call])
+        self.connection.execute("SELECT answer_calls(%s)", [[call]])
 
     def end(self, call: int) -> None:
         """Tell that a call has ended."""

@@ -88,6 +88,30 @@ def test_an_answer_that_is_told_late_counts_from_when_it_was(
     assert record["cost_customer"] == f"{record['duration'] / 1000:.4f}"
 
 
+@pytest.mark.parametrize("told_before", [False, True])
+def test_an_answer_that_is_told_with_the_end_counts_from_when_it_was(
+    client: Client,
+    settings: Settings,
+    admin: db.Connection,
+    kamailio: Kamailio,
+    told_before: bool,
+) -> None:
+    new_rates(client, *RATES)
+    call = kamailio.place(account(client), MOBILE)
+    admin.execute(
+        "UPDATE kamailio.calls SET started_at = now() - interval '90 s' WHERE call = %s", (call,)
+    )
+    if told_before:
+        kamailio.answer(call)
+    kamailio.connection.execute("SELECT kamailio.end_call(%s, 487, 1764.25 - 1703.75)", (call,))
+    kamailio.end(call)
+    cost_calls(settings)
+    (record,) = records(client)
+    assert record["status"] == 200
+    assert record["duration"] in (60, 61)
+    assert record["cost_customer"] == f"{record['duration'] / 1000:.4f}"
+
+
 def test_the_longest_prefix_decides_of_flat_too(
     client: Client, settings: Settings, kamailio: Kamailio
 ) -> None:

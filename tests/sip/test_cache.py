@@ -40,6 +40,13 @@ def register(system: System, line: Line, place: str = "internet") -> int:
     return exchange(system, line.credentials, place).status
 
 
+def call(system: System, credentials: Credentials, callee: Line) -> Exchange:
+    """Call somebody; what the caller was told last."""
+    place = system.internet
+    with Wire(place.registrar, place.client) as wire:
+        return wire.invite(credentials, callee.number)
+
+
 def entry(kamailio: KamailioNode, table: str, name: str) -> Any:
     """What stands in one of the node's tables; None where there is nothing."""
     try:
@@ -108,18 +115,23 @@ def test_a_phone_that_registers_again_asks_no_query(
         pass  # the control: it asks where nothing is remembered
 
 
-def test_calls_ask(system: System, database: Database, line: Line) -> None:
-    place = system.internet
-
-    def call() -> None:
-        with Wire(place.registrar, place.client) as wire:
-            wire.invite(line.credentials, line.number)
-
-    caller = threading.Thread(target=call)
+def test_a_caller_who_is_remembered_is_not_looked_up(
+    system: System, kamailio: KamailioNode, database: Database, line: Line
+) -> None:
+    callee = system.new_line()
+    callee.disable()
+    eventually(lambda: is_fresh(kamailio))
     with held_credentials(database):
-        caller.start()
+        assert call(system, line.credentials, callee).status == 480
+        assert not asked(database)
+    kamailio.call("htable.delete", "cached", line.credentials.username)
+    arguments = (system, line.credentials, callee)
+    phone = threading.Thread(target=call, args=arguments)
+    with held_credentials(database):  # the control: he is, where nothing is remembered
+        phone.start()
         eventually(lambda: asked(database))
-    caller.join()
+    phone.join()
+    assert remembered(kamailio, line)
 
 
 def test_rows_of_the_operators_own_are_not_remembered(
@@ -298,6 +310,29 @@ def test_before_a_change_has_reached_the_node_widening_and_a_new_password_hold_a
             assert again.challenge["stale"] == "true"
             request = wire.register_request(line.credentials, challenge=again.challenge)
             assert wire.exchange(request).status == 200
+
+
+@pytest.mark.parametrize(("change", "status"), [("disable", 403), ("credentials", 407)])
+def test_before_a_change_has_reached_the_node_it_holds_for_calls(
+    system: System, stack: Stack, kamailio: KamailioNode, line: Line, change: str, status: int
+) -> None:
+    """The database counts the call, and knows better than what is remembered."""
+    callee = system.new_line()
+    callee.disable()
+    eventually(lambda: line.read()["convergence"]["converged"])
+    assert call(system, line.credentials, callee).status == 480
+    with stopped(stack.worker, kill=True):
+        line.api.post(f"{line.path}/{change}", wait=0.1)
+        vouch(kamailio)
+        assert register(system, line) == 200  # the control: the node has not been told
+        outdated = call(system, line.credentials, callee)
+        assert outdated.status == 407
+        assert outdated.challenge["stale"] == "true"
+        vouch(kamailio)
+        again = call(system, line.credentials, callee)
+        assert again.status == status
+        if status == 407:
+            assert "stale" not in again.challenge
 
 
 def test_a_node_that_loses_its_worker_asks_the_database_and_turns_nobody_away(
