@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from select import POLLIN, poll
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,15 +21,19 @@ from provisioner.errors import (
     DatabaseUnavailable,
     EmailTaken,
     ExternalIdTaken,
+    InvalidInput,
     NameTaken,
     NumberExists,
     NumberInCallerIdRule,
+    NumberNotActive,
     NumberTaken,
+    NumberUnknown,
     PrefixTaken,
     ProjectNameTaken,
     ProvisionerError,
     StillInUse,
     TrunkNameTaken,
+    UsernameTaken,
 )
 from provisioner.meters import PoolMeter
 
@@ -38,6 +44,7 @@ CONNECT_TIMEOUT = 3  # seconds
 POOL_SIZE = 20  # connections of one process of the API
 POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
 STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
+FRESH = 0.5  # seconds for which a connection is trusted that was used without a fault
 ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 2.0  # seconds until a server that says nothing is away
 
 # A server whose machine is gone is noticed within seconds, not hours.
@@ -58,6 +65,12 @@ _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "trunks_name_key": TrunkNameTaken,
     "caller_id_rules_prefix_key": PrefixTaken,
     "caller_id_rules_number_linked": NumberInCallerIdRule,
+    # What provisioner.create_account raises.
+    "new_account_project": partial(InvalidInput, "project_id", "must be one of your projects"),
+    "new_account_number_unknown": partial(NumberUnknown, "main_number"),
+    "new_account_number_taken": partial(NumberTaken, field="main_number"),
+    "new_account_number_not_active": partial(NumberNotActive, field="main_number"),
+    "new_account_username_taken": UsernameTaken,
     **dict.fromkeys(
         [
             "customers_external_id_key",
@@ -106,6 +119,7 @@ class _Impatient(psycopg.Connection[DictRow]):
     """
 
     patience = ANSWER_TIMEOUT  # seconds
+    fresh_until = 0.0  # of the monotonic clock: as long as it need not be asked whether it works
 
     def wait(
         self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
@@ -139,10 +153,21 @@ def connect(
 
 
 def _check(connection: _Impatient) -> None:
-    """Find out whether a connection of the pool still works, in no more time than one may take."""
+    """Find out whether a connection of the pool still works, in no more time than one may take. One
+    that has worked a moment ago still does, unless the server has said something since: it takes
+    its leave of who is idle.
+    """
+    if monotonic() < connection.fresh_until and not _has_said_something(connection):
+        return
     connection.patience = POOL_TIMEOUT
     ConnectionPool.check_connection(connection)
     connection.patience = ANSWER_TIMEOUT
+
+
+def _has_said_something(connection: _Impatient) -> bool:
+    unread = poll()
+    unread.register(connection, POLLIN)
+    return bool(unread.poll(0))
 
 
 class Database:
@@ -217,6 +242,7 @@ class Database:
             connection.autocommit = False
             with connection:
                 yield connection
+            connection.fresh_until = monotonic() + FRESH
         finally:
             self._meter.returned()
             self._pool.putconn(connection)
