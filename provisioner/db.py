@@ -225,31 +225,34 @@ class Database:
         Raises:
             DatabaseUnavailable, ProvisionerError: as `transaction` does.
         """
-        with self.transaction() as connection:
-            connection.autocommit = True  # psycopg would wait for the beginning that it makes
+        span = tracing.part("transaction")
+        # psycopg would wait for the beginning that it makes.
+        with span, translated_errors(), self._connection(autocommit=True) as connection:
             try:
                 with together(connection):
                     connection.execute("BEGIN")
                     yield connection
                     connection.execute("COMMIT")
-            finally:
+            except BaseException:
                 with suppress(psycopg.OperationalError):
                     connection.rollback()
-                    connection.autocommit = False
+                raise
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _connection(self, *, autocommit: bool = False) -> Iterator[Connection]:
         """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
         try:
             with self._meter.waiting():
                 connection = self._pool.getconn()
         except PoolTimeout:
-            with _Impatient.connect(self.url, **self._options) as fresh:
+            options = {**self._options, "autocommit": autocommit}
+            with _Impatient.connect(self.url, **options) as fresh:
                 yield fresh
             return
         self._meter.taken()
         try:
-            connection.autocommit = False
+            if connection.autocommit is not autocommit:
+                connection.autocommit = autocommit
             with connection:
                 yield connection
             connection.fresh_until = monotonic() + FRESH
