@@ -111,3 +111,21 @@ def test_it_would_fail_if_nobody_looked(
     end_its_connections(admin)
     with pytest.raises(DatabaseUnavailable):
         names(database)
+
+
+def pid(connection: db.Connection) -> int:
+    return connection.info.backend_pid
+
+
+def test_the_connection_that_was_used_last_is_used_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "POOL_TIMEOUT", 30.0)
+    database = db.Database(settings.database_url, size=2)
+    with database.transaction() as last:
+        with database.transaction() as first:
+            assert pid(first) != pid(last)
+    for _ in range(3):
+        with database.transaction() as next_one:
+            assert pid(next_one) == pid(last)
+    database.close()
