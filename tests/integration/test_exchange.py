@@ -122,9 +122,8 @@ def test_the_connection_that_was_used_last_is_used_next(
 ) -> None:
     monkeypatch.setattr(db, "POOL_TIMEOUT", 30.0)
     database = db.Database(settings.database_url, size=2)
-    with database.transaction() as last:
-        with database.transaction() as first:
-            assert pid(first) != pid(last)
+    with database.transaction() as last, database.transaction() as first:
+        assert pid(first) != pid(last)
     for _ in range(3):
         with database.transaction() as next_one:
             assert pid(next_one) == pid(last)
