@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from provisioner import credentials, journal, loops, numbers, projects, store
+from provisioner import credentials, journal, loops, numbers, store
 from provisioner.access import Actor
 from provisioner.credentials import Secret
 from provisioner.db import Connection
@@ -17,7 +17,6 @@ from provisioner.errors import (
     DeletionRefused,
     MainNumberPermanent,
     NotFound,
-    NumberUnknown,
     TransferLoop,
     UsernameTaken,
 )
@@ -46,18 +45,9 @@ def create(
         NameTaken, NumberTaken, NumberNotActive, NumberUnknown, ExternalIdTaken, UsernameTaken: as
             they say.
     """
-    project = projects.for_new(connection, actor, new.project_id)
-    inserted = store.insert_account(connection, actor, project, new, secret)
-    # That a number is taken is told to those only whose project it belongs to.
-    if inserted is None:
-        raise NumberUnknown("main_number")
-    account_id, taken = inserted
-    if not taken:
-        raise numbers.not_choosable(connection, project.id, new.main_number, field="main_number")
-    if secret is not None and not store.project_subscriber(connection, account_id):
-        raise UsernameTaken()
-    account = read(connection, actor, account_id)
-    _record(connection, actor, "account.created", None, account)
+    account, heard = store.create_account(connection, actor, new, secret)
+    if heard:
+        journal.tell(connection, _told("account.created", None, account))
     return account
 
 
@@ -276,9 +266,15 @@ def _record(
     *,
     facts: bool = True,
 ) -> None:
+    journal.record(connection, actor, _told(kind, before, after, facts=facts))
+
+
+def _told(
+    kind: str, before: Account | None, after: Account | None, *, facts: bool = True
+) -> Change:
     about = after or before
     assert about is not None  # noqa: S101 - one of the two is given
-    change = Change(
+    return Change(
         type=kind,
         subject="account",
         subject_id=about.id,
@@ -288,4 +284,3 @@ def _record(
         project_id=about.project_id,
         version=about.convergence.generation,
     )
-    journal.record(connection, actor, change)

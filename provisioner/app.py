@@ -1,6 +1,8 @@
 """The Flask application: wiring only."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry
@@ -26,12 +28,20 @@ HEADERS = {
 }
 
 
+class _Application(Flask):
+    """Flask without what takes a while in each request and is of no use here."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Take a function for what it is: none of them is asynchronous."""
+        return func
+
+
 def create_app(settings: Settings, measured: Path | None = None) -> Flask:
     """Make the application for one process. `measured` is the directory that all processes of the
     API write to what they count; None: this is the only one.
     """
     registry = CollectorRegistry()
-    app = Flask(__name__, static_folder=None)
+    app = _Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it
     app.extensions["provisioner"] = Services(
@@ -40,26 +50,25 @@ def create_app(settings: Settings, measured: Path | None = None) -> Flask:
         Sealer(settings.secrets_keys),
     )
     metrics.register(app, registry, measured)
-    app.after_request(_uncached)
     app.after_request(_secured)
     register(app, settings)
     console.register(app, settings)
-    count = settings.trusted_proxies
-    proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
-    app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
+    if count := settings.trusted_proxies:
+        proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
+        app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
     return app
 
 
-def _uncached(response: Response) -> Response:
-    """Keep secrets and states out of every cache on the way; a view's `g.cached` allows one."""
-    response.headers["Cache-Control"] = g.get("cached", "no-store")
-    return response
-
-
 def _secured(response: Response) -> Response:
-    """Tell browsers what they may do with an answer, where a page has not said so itself."""
+    """Keep secrets and states out of every cache on the way, where a view's `g.cached` allows none,
+    and tell browsers what they may do with an answer, where a page has not said so itself.
+    """
+    headers = response.headers
+    headers["Cache-Control"] = g.get("cached", "no-store")
+    said = set(headers.keys(lower=True))
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name.lower() not in said:
+            headers.add(name, value)
     if request.is_secure:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response

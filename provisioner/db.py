@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from select import POLLIN, poll
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,15 +21,19 @@ from provisioner.errors import (
     DatabaseUnavailable,
     EmailTaken,
     ExternalIdTaken,
+    InvalidInput,
     NameTaken,
     NumberExists,
     NumberInCallerIdRule,
+    NumberNotActive,
     NumberTaken,
+    NumberUnknown,
     PrefixTaken,
     ProjectNameTaken,
     ProvisionerError,
     StillInUse,
     TrunkNameTaken,
+    UsernameTaken,
 )
 from provisioner.meters import PoolMeter
 
@@ -38,6 +44,7 @@ CONNECT_TIMEOUT = 3  # seconds
 POOL_SIZE = 20  # connections of one process of the API
 POOL_TIMEOUT = 1.0  # seconds to wait for a connection of the pool
 STATEMENT_TIMEOUT = 10  # seconds for one statement of an API request, its locks included
+FRESH = 0.5  # seconds for which a connection is trusted that was used without a fault
 ANSWER_TIMEOUT = STATEMENT_TIMEOUT + 2.0  # seconds until a server that says nothing is away
 
 # A server whose machine is gone is noticed within seconds, not hours.
@@ -58,6 +65,12 @@ _CONSTRAINTS: dict[str, Callable[[], ProvisionerError]] = {
     "trunks_name_key": TrunkNameTaken,
     "caller_id_rules_prefix_key": PrefixTaken,
     "caller_id_rules_number_linked": NumberInCallerIdRule,
+    # What provisioner.create_account raises.
+    "new_account_project": partial(InvalidInput, "project_id", "must be one of your projects"),
+    "new_account_number_unknown": partial(NumberUnknown, "main_number"),
+    "new_account_number_taken": partial(NumberTaken, field="main_number"),
+    "new_account_number_not_active": partial(NumberNotActive, field="main_number"),
+    "new_account_username_taken": UsernameTaken,
     **dict.fromkeys(
         [
             "customers_external_id_key",
@@ -106,6 +119,7 @@ class _Impatient(psycopg.Connection[DictRow]):
     """
 
     patience = ANSWER_TIMEOUT  # seconds
+    fresh_until = 0.0  # of the monotonic clock: as long as it need not be asked whether it works
 
     def wait(
         self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
@@ -139,10 +153,31 @@ def connect(
 
 
 def _check(connection: _Impatient) -> None:
-    """Find out whether a connection of the pool still works, in no more time than one may take."""
+    """Find out whether a connection of the pool still works, in no more time than one may take. One
+    that has worked a moment ago still does, unless the server has said something since: it takes
+    its leave of who is idle.
+    """
+    if monotonic() < connection.fresh_until and not _has_said_something(connection):
+        return
     connection.patience = POOL_TIMEOUT
     ConnectionPool.check_connection(connection)
     connection.patience = ANSWER_TIMEOUT
+
+
+def _has_said_something(connection: _Impatient) -> bool:
+    unread = poll()
+    unread.register(connection, POLLIN)
+    return bool(unread.poll(0))
+
+
+class _Pool(ConnectionPool[_Impatient]):
+    """A pool that gives the connection that was used last: its server process has all it needs at
+    hand, and its plans are made.
+    """
+
+    def _get_ready_connection(self, timeout: float | None) -> _Impatient | None:
+        self._pool.rotate(1)
+        return super()._get_ready_connection(timeout)
 
 
 class Database:
@@ -157,7 +192,7 @@ class Database:
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT}s",
             **_KEEPALIVE,
         }
-        self._pool: ConnectionPool[_Impatient] = ConnectionPool(
+        self._pool = _Pool(
             url,
             connection_class=_Impatient,
             kwargs=self._options,
@@ -190,33 +225,37 @@ class Database:
         Raises:
             DatabaseUnavailable, ProvisionerError: as `transaction` does.
         """
-        with self.transaction() as connection:
-            connection.autocommit = True  # psycopg would wait for the beginning that it makes
+        span = tracing.part("transaction")
+        # psycopg would wait for the beginning that it makes.
+        with span, translated_errors(), self._connection(autocommit=True) as connection:
             try:
                 with together(connection):
                     connection.execute("BEGIN")
                     yield connection
                     connection.execute("COMMIT")
-            finally:
+            except BaseException:
                 with suppress(psycopg.OperationalError):
                     connection.rollback()
-                    connection.autocommit = False
+                raise
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def _connection(self, *, autocommit: bool = False) -> Iterator[Connection]:
         """Take a connection of the pool, or a new one: after an outage the pool fills slowly."""
         try:
             with self._meter.waiting():
                 connection = self._pool.getconn()
         except PoolTimeout:
-            with _Impatient.connect(self.url, **self._options) as fresh:
+            options = {**self._options, "autocommit": autocommit}
+            with _Impatient.connect(self.url, **options) as fresh:
                 yield fresh
             return
         self._meter.taken()
         try:
-            connection.autocommit = False
+            if connection.autocommit is not autocommit:
+                connection.autocommit = autocommit
             with connection:
                 yield connection
+            connection.fresh_until = monotonic() + FRESH
         finally:
             self._meter.returned()
             self._pool.putconn(connection)

@@ -66,6 +66,12 @@ def record(connection: Connection, actor: Actor, change: Change) -> None:
         send(connection, JOURNAL["audit_insert"], **audit)
 
 
+def tell(connection: Connection, change: Change) -> None:
+    """Leave a change that has been written down already for the endpoints that see it."""
+    about = {"customer_id": change.customer_id, "project_id": change.project_id}
+    send(connection, JOURNAL["publish"], **about, **_event(change))
+
+
 def _event(change: Change) -> dict[str, Any]:
     """Return what endpoints are told."""
     identifier = int(change.subject_id) if change.subject == "account" else change.subject_id

@@ -81,21 +81,16 @@ def take(connection: Connection, project_id: int, number: str, account_id: int) 
         NumberUnknown, NumberTaken, NumberNotActive: why it is not choosable.
     """
     if not store.take_number(connection, project_id, number, account_id):
-        raise not_choosable(connection, project_id, number)
+        raise _not_choosable(connection, project_id, number)
 
 
-def not_choosable(
-    connection: Connection, project_id: int, number: str, *, field: str | None = None
-) -> ProvisionerError:
-    """Return why a number cannot be chosen: NumberUnknown, NumberTaken or NumberNotActive. `field`
-    is the input that named it.
-    """
+def _not_choosable(connection: Connection, project_id: int, number: str) -> ProvisionerError:
     found = store.project_number(connection, project_id, number)
     if found is None:
-        return NumberUnknown(field or "number")
+        return NumberUnknown("number")
     if found.account_id is not None:
-        return NumberTaken(field=field)
-    return NumberNotActive(field=field)
+        return NumberTaken()
+    return NumberNotActive()
 
 
 def record(

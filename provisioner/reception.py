@@ -100,6 +100,8 @@ class Receiver(ThreadWorker):  # type: ignore[misc] # gunicorn ships no type inf
         self.poller.unregister(client)
         self.keepalived_conns.remove(connection)
         self._expect(connection)
+        if connection in self._arriving:
+            self._receive(connection)  # most come whole
 
     def _expect(self, connection: Connection) -> None:
         connection.expect()

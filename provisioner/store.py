@@ -103,17 +103,18 @@ def additional_numbers(connection: Connection, account_id: int) -> list[str]:
     return [str(row["number"]) for row in found]
 
 
-def insert_account(
-    connection: Connection, actor: Actor, project: Project, new: NewAccount, secret: Secret | None
-) -> tuple[int, bool] | None:
-    """Add an account with what belongs to it; return its id, and whether it got its number. None
-    where the project has no such number; NameTaken or NumberTaken where it collides.
+def create_account(
+    connection: Connection, actor: Actor, new: NewAccount, secret: Secret | None
+) -> tuple[Account, bool]:
+    """Add an account with all that belongs to it, its line in the audit trail included; return it,
+    and whether an endpoint is to be told of it. What stands in the way is raised, as for a
+    constraint.
     """
     row = one(
         connection,
-        ACCOUNTS["account_insert"],
-        customer_id=project.customer_id,
-        project_id=project.id,
+        ACCOUNTS["account_create"],
+        **actor.scope,
+        project_id=new.project_id,
         external_id=new.external_id,
         name=new.name,
         main_number=new.main_number,
@@ -121,14 +122,17 @@ def insert_account(
         tariff=new.tariff,
         cloudfire_only=new.cloudfire_only,
         allowed_networks=list(new.allowed_networks),
-        username=secret and secret.username,
         realm=secret and secret.realm,
         ha1=secret and secret.ha1,
         ha1_sha256=secret and secret.ha1_sha256,
         via=actor.via,
+        actor_id=actor.id,
         actor_name=actor.name,
+        source=actor.source,
+        request_id=actor.request_id,
     )
-    return (int(row["id"]), bool(row["taken"])) if row else None
+    assert row is not None  # noqa: S101 - it was made
+    return Account.from_row(row), bool(row["heard"])
 
 
 def save_credentials(connection: Connection, account_id: int, secret: Secret) -> None:

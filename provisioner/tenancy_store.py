@@ -16,8 +16,14 @@ Kind = TypeVar("Kind", Customer, Project, User)
 
 def token(connection: Connection, sha256: bytes) -> Token | None:
     """Find a usable token by the hash of what the client sent."""
+    found = bearer(connection, sha256)
+    return found and found[0]
+
+
+def bearer(connection: Connection, sha256: bytes) -> tuple[Token, str] | None:
+    """Find a usable token by the hash of what the client sent, and the installation's realm."""
     row = one(connection, TENANCY["token"], sha256=sha256)
-    return Token.from_row(row) if row else None
+    return (Token.from_row(row), str(row["realm"])) if row else None
 
 
 def token_by_id(connection: Connection, actor: Actor, token_id: int) -> Token | None:

@@ -53,11 +53,17 @@ def query(schema: type[Schema]) -> Schema:
     Raises:
         ParametersInvalid: one of them is unknown, given twice, or does not follow its rule.
     """
+    if not request.query_string:
+        return _parameters(schema, {})
     twice = [name for name, values in request.args.lists() if len(values) > 1]
     if twice:
         raise ParametersInvalid([(name, "must be given once") for name in twice])
+    return _parameters(schema, request.args.to_dict())
+
+
+def _parameters(schema: type[Schema], given: dict[str, str]) -> Schema:
     try:
-        return schema.model_validate(request.args.to_dict())
+        return schema.model_validate(given)
     except ValidationError as error:
         raise ParametersInvalid(
             [(str(fault["loc"][0]), rule_of(fault["msg"])) for fault in error.errors()]

@@ -28,7 +28,7 @@ Afterwards = Callable[[Response], Response]
 
 @dataclass
 class Call:
-    """One request: the transaction it runs in, and who asks.
+    """One request: the transaction it runs in, who asks, and the installation's realm.
 
     A view may set headers and another status, and leave something to do when the transaction has
     been committed: to wait for the nodes, say.
@@ -36,6 +36,7 @@ class Call:
 
     connection: Connection
     actor: Actor
+    realm: str
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     afterwards: list[Afterwards] = field(default_factory=list)
@@ -49,7 +50,7 @@ def serve(operation: Operation, **path: Any) -> Response:
     """Serve one request of an operation."""
     begin = database().transaction if operation.streams_in else database().exchange
     with ExitStack() as held, begin() as connection:
-        actor = _authenticated(connection)
+        actor, realm = _authenticated(connection)
         throttling.count(actor)
         if not actor.may(operation.permission):
             raise Forbidden()
@@ -60,7 +61,7 @@ def serve(operation: Operation, **path: Any) -> Response:
         repeated = idempotency.claim(connection, actor, content)
         if repeated is not None:
             return repeated
-        call = Call(connection, actor, operation.status)
+        call = Call(connection, actor, realm, operation.status)
         preconditions.check(operation.guard, call, path)
         answer = operation.view(call, **given, **path)
         response = _response(call, answer)
@@ -70,8 +71,8 @@ def serve(operation: Operation, **path: Any) -> Response:
     return preconditions.unchanged(response)
 
 
-def _authenticated(connection: Connection) -> Actor:
-    """Find out who bears the request's token (RFC 6750 section 2.1).
+def _authenticated(connection: Connection) -> tuple[Actor, str]:
+    """Find out who bears the request's token (RFC 6750 section 2.1), and the realm with it.
 
     Raises:
         Unauthorized: the token is missing or wrong.
@@ -79,10 +80,11 @@ def _authenticated(connection: Connection) -> Actor:
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not value:
         raise Unauthorized()
-    token = tenancy_store.token(connection, token_digest(value.strip()))
-    if token is None:
+    found = tenancy_store.bearer(connection, token_digest(value.strip()))
+    if found is None:
         raise Unauthorized()
-    return token.actor(source=request.remote_addr, request_id=g.request_id)
+    token, realm = found
+    return token.actor(source=request.remote_addr, request_id=g.request_id), realm
 
 
 def _given(operation: Operation) -> dict[str, Any]:

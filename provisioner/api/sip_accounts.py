@@ -9,6 +9,7 @@ from provisioner.api.resource import Resource
 from provisioner.api.serving import Call
 from provisioner.api.view import Page
 from provisioner.api.views import AccountView, SecretView, TariffView
+from provisioner.credentials import new_secret
 from provisioner.errors import (
     DeletionRefused,
     ExternalIdTaken,
@@ -19,7 +20,7 @@ from provisioner.errors import (
     NumberUnknown,
     UsernameTaken,
 )
-from provisioner.model import Account, AccountState, NewAccount
+from provisioner.model import Account, AccountState, NewAccount, username_of
 
 resource = Resource("SIP accounts", "/sip-accounts")
 
@@ -59,7 +60,7 @@ def create_account(call: Call, body: NewAccountBody) -> SecretView:
 
     The password is in this answer and nowhere else, ever.
     """
-    secret = accounts.new_secret(call.connection, body.main_number)
+    secret = new_secret(username_of(body.main_number), call.realm)
     account = accounts.create(call.connection, call.actor, NewAccount(**dict(body)), secret)
     call.created(f"/sip-accounts/{account.id}")
     waiting.settle(call, converged=True, pending=lambda _: 0)

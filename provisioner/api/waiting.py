@@ -27,7 +27,9 @@ _waiters = BoundedSemaphore(WAITERS_MAX)
 
 def preferred_wait() -> float | None:
     """Return the seconds that the client is willing to wait, or None."""
-    preferences = ",".join(request.headers.getlist("Prefer"))
+    preferences = request.headers.get("Prefer")  # the server joins several
+    if preferences is None:
+        return None
     match = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", preferences, re.ASCII | re.I)
     return min(float(match[1]), WAIT_MAX) if match else None
 
@@ -45,9 +47,9 @@ def settle(
     `pending` counts those that have yet to confirm; `show` makes the answer anew once none has.
     `at_least` is waited where the client prefers nothing (seconds).
     """
+    seconds = preferred_wait()
 
     def wait(response: Response) -> Response:
-        seconds = preferred_wait()
         done = converged or _wait(pending, at_least if seconds is None else seconds)
         if done and not converged and show is not None:
             response = _shown_again(response, show)
@@ -57,7 +59,7 @@ def settle(
             response.status_code = 202
         return response
 
-    if converged or preferred_wait() is not None or at_least:
+    if seconds is not None or at_least:
         call.afterwards.append(wait)
 
 

@@ -6,7 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, send_from_directory, url_for
+from flask import Blueprint, Flask, Request, Response, g, send_from_directory, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import NotFound
 
 from provisioner.api.serving import public
@@ -85,6 +86,7 @@ def register(app: Flask, settings: Settings) -> None:
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,  # entrance.check looks at where a form comes from itself
     }
+    app.session_interface = _Sessions()
     entrance.csrf.init_app(app)
     language.register(app)
     guesses.register(app)
@@ -102,6 +104,14 @@ def register(app: Flask, settings: Settings) -> None:
         "/<path:rest>", view_func=_nothing, endpoint="nothing", methods=["GET", "POST"]
     )
     app.register_blueprint(console)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Sessions for the console alone: to open one takes a while, and nothing else has any."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Open a page's session."""
+        return super().open_session(app, request) if request.path.startswith(PREFIX) else None
 
 
 def _session_key(key: str) -> str:

@@ -50,34 +50,18 @@ SELECT numbers.number
  WHERE account.id = %(account_id)s AND numbers.number <> account.main_number
  ORDER BY numbers.number;
 
--- name: account_insert
--- A new account with its tariff and, where there is one, its secret, on a number of its project that
--- is choosable. No row: the project has no such number; not `taken`: it is not choosable.
-WITH account AS (
-    INSERT INTO provisioner.sip_accounts
-           (customer_id, project_id, external_id, name, main_number, voice_channels, tariff,
-            cloudfire_only, allowed_networks)
-    SELECT %(customer_id)s, project_id, %(external_id)s, %(name)s, number, %(voice_channels)s,
-           %(tariff)s, %(cloudfire_only)s, %(allowed_networks)s::cidr[]
-      FROM provisioner.numbers
-     WHERE project_id = %(project_id)s AND number = %(main_number)s
-    RETURNING id, main_number),
-taken AS (
-    UPDATE provisioner.numbers
-       SET account_id = account.id,
-           generation = nextval('provisioner.generation'), changed_at = now()
-      FROM account
-     WHERE project_id = %(project_id)s AND number = account.main_number
-       AND numbers.state = 'active' AND account_id IS NULL
-    RETURNING account_id),
-secret AS (
-    INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)
-    SELECT id, %(username)s, %(realm)s, %(ha1)s, %(ha1_sha256)s
-      FROM account WHERE %(ha1)s::text IS NOT NULL),
-in_force AS (
-    INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)
-    SELECT id, %(tariff)s, %(via)s, %(actor_name)s FROM account)
-SELECT id, EXISTS (SELECT FROM taken) AS taken FROM account;
+-- name: account_create
+-- A new account as it is shown, and whether an endpoint is to be told of it.
+SELECT account.*,
+       EXISTS (SELECT FROM provisioner.webhook_endpoints AS endpoint
+                WHERE (endpoint.customer_id IS NULL OR endpoint.customer_id = account.customer_id)
+                  AND (endpoint.project_id IS NULL OR endpoint.project_id = account.project_id)
+              ) AS heard
+  FROM provisioner.create_account(
+       %(scope_customer)s, %(scope_project)s, %(project_id)s, %(external_id)s, %(name)s,
+       %(main_number)s, %(voice_channels)s, %(tariff)s, %(cloudfire_only)s, %(allowed_networks)s::cidr[],
+       %(realm)s, %(ha1)s, %(ha1_sha256)s, %(via)s, %(actor_id)s, %(actor_name)s, %(source)s,
+       %(request_id)s) AS account;
 
 -- name: credentials_upsert
 INSERT INTO provisioner.credentials (account_id, username, realm, ha1, ha1_sha256)

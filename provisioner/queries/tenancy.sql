@@ -1,8 +1,9 @@
 -- Customers, projects, users and tokens.
 
 -- name: token
--- An inactive user's token is refused, and one that has expired.
-SELECT * FROM provisioner.token_status
+-- An inactive user's token is refused, and one that has expired. The realm is for who creates accounts:
+-- he need not ask.
+SELECT *, (SELECT realm FROM provisioner.installation) AS realm FROM provisioner.token_status
  WHERE sha256 = %(sha256)s AND active AND (expires_at IS NULL OR expires_at > now());
 
 -- name: token_insert

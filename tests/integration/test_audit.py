@@ -94,6 +94,32 @@ def test_the_trail_of_a_deleted_account_stays(client: Client) -> None:
     assert found == ["account.deleted", "account.created"]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {
+            "external_id": "crm-1",
+            "tariff": "flat",
+            "cloudfire_only": True,
+            "allowed_networks": ["198.51.100.7", "2001:db8::/48", "192.0.2.0/24"],
+        },
+    ],
+)
+def test_the_database_tells_of_a_new_account_what_is_told_of_any(
+    client: Client, more: dict[str, Any]
+) -> None:
+    """It writes this line itself, in the same call that makes the account."""
+    account = client.new_account(**more)
+    client("DELETE", f"/sip-accounts/{account['id']}")
+    deleted, created = events(client, f"&subject=account&subject_id={account['id']}")
+    assert created["after"] == deleted["before"]
+    assert created["before"] is None
+    same = ("via", "actor_name", "source", "customer_id", "project_id", "subject", "subject_id")
+    assert {name: created[name] for name in same} == {name: deleted[name] for name in same}
+    assert created["request_id"] not in (None, deleted["request_id"])
+
+
 def test_customers_users_and_tokens_are_written_down(client: Client) -> None:
     customer = client.create("/customers", name="Bianchi")
     project = client.create("/projects", name="Milan", customer_id=customer["id"])

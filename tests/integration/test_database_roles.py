@@ -80,8 +80,8 @@ MAY_CALL = {
     " kamailio.source_of kamailio.teams_account kamailio.transfer_call",
     "provisioner": "kamailio.channels_used kamailio.destination_allowed kamailio.forget_call"
     " kamailio.forget_node kamailio.record_lost_calls kamailio.spend_left"
-    " provisioner.analyze_import provisioner.prefixes provisioner.rate_in_force"
-    " provisioner.wake_worker",
+    " provisioner.analyze_import provisioner.create_account provisioner.prefixes"
+    " provisioner.rate_in_force provisioner.wake_worker",
 }
 
 # Forbidden to both roles; each would work for a superuser.
