@@ -193,13 +193,10 @@ class Database:
         with self.transaction() as connection:
             connection.autocommit = True  # psycopg would wait for the beginning that it makes
             try:
-                with together(connection):
-                    connection.execute("BEGIN")
+                with atomically(connection):
                     yield connection
-                    connection.execute("COMMIT")
             finally:
                 with suppress(psycopg.OperationalError):
-                    connection.rollback()
                     connection.autocommit = False
 
     @contextmanager
@@ -319,3 +316,21 @@ def together(connection: Connection) -> Iterator[None]:
     """
     with connection.pipeline():
         yield
+
+
+@contextmanager
+def atomically(
+    connection: Connection, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Make a transaction whose statements are sent `together`, as is its end, of a connection that
+    is in none (autocommit). What is done `meanwhile` waits for no answer, and holds nothing.
+    """
+    try:
+        with together(connection):
+            connection.execute("BEGIN")
+            yield
+            connection.execute("COMMIT")
+            meanwhile()
+    finally:
+        with suppress(psycopg.OperationalError):
+            connection.rollback()  # which there is nothing of, unless it has failed

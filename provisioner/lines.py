@@ -64,6 +64,8 @@ def formatter(kind: LogFormat, text: str = FORMAT, datefmt: str | None = None) -
 def one_line(text: str) -> str:
     """Write what cannot be printed as in Python's texts, and leave out rows of the database."""
     told = _ROW.sub("DETAIL: …", text)
+    if told.isprintable():
+        return told
     return "".join(one if one.isprintable() else _escaped(one) for one in told)
 
 
