@@ -148,7 +148,8 @@ def _repair_subscriber(connection: Connection, one: Repair) -> bool:
 
 def _repair_addresses(connection: Connection) -> None:
     """One statement puts all addresses right."""
-    if store.project_addresses(connection):
+    store.lock_networks(connection)
+    if store.repair_addresses(connection):
         store.reload_allowlists(connection)
 
 

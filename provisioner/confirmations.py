@@ -16,6 +16,7 @@ def tell(node: Node, work: str, confirmed: Sequence[Confirmed], began: int) -> N
 
     Call it when that is committed.
     """
+    convergence = tallies.CONVERGENCE.labels(node.name, work)
     for one in confirmed:
         ms = None if one.ms is None else round(one.ms, 3)
         facts = about(
@@ -27,7 +28,7 @@ def tell(node: Node, work: str, confirmed: Sequence[Confirmed], began: int) -> N
         )
         log.info("%s confirmed", work, extra=facts)
         if one.ms is not None:
-            tallies.CONVERGENCE.labels(node.name, work).observe(max(0.0, one.ms / 1000))
+            convergence.observe(max(0.0, one.ms / 1000))
         tracing.ended(
             work,
             one.traceparent,

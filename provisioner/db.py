@@ -227,16 +227,13 @@ class Database:
         """
         span = tracing.part("transaction")
         # psycopg would wait for the beginning that it makes.
-        with span, translated_errors(), self._connection(autocommit=True) as connection:
-            try:
-                with together(connection):
-                    connection.execute("BEGIN")
-                    yield connection
-                    connection.execute("COMMIT")
-            except BaseException:
-                with suppress(psycopg.OperationalError):
-                    connection.rollback()
-                raise
+        with (
+            span,
+            translated_errors(),
+            self._connection(autocommit=True) as connection,
+            atomically(connection),
+        ):
+            yield connection
 
     @contextmanager
     def _connection(self, *, autocommit: bool = False) -> Iterator[Connection]:
@@ -358,3 +355,21 @@ def together(connection: Connection) -> Iterator[None]:
     """
     with connection.pipeline():
         yield
+
+
+@contextmanager
+def atomically(
+    connection: Connection, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Make a transaction whose statements are sent `together`, as is its end, of a connection that
+    is in none (autocommit). What is done `meanwhile` waits for no answer, and holds nothing.
+    """
+    try:
+        with together(connection):
+            connection.execute("BEGIN")
+            yield
+            connection.execute("COMMIT")
+            meanwhile()
+    finally:
+        with suppress(psycopg.OperationalError):
+            connection.rollback()  # which there is nothing of, unless it has failed

@@ -71,7 +71,8 @@ class KeptConnection:
         connection.sendall(b"".join(flights[0]))
         try:
             for flight, following in zip_longest(flights, flights[1:], fillvalue=()):
-                connection.sendall(b"".join(following))
+                if following:
+                    connection.sendall(b"".join(following))
                 for _ in flight:
                     answers.append(_answer(reader))
         except ConnectionError:

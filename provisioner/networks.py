@@ -28,6 +28,7 @@ def replace(connection: Connection, actor: Actor, name: str, cidrs: Sequence[str
     Raises:
         NotFound: there is no network of that name.
     """
+    store.lock_networks(connection)
     before = read(connection, name)
     if not store.replace_cidrs(connection, name, cidrs):
         return before

@@ -5,11 +5,12 @@ a row is marked only after the node confirmed, and only if no newer change has r
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import floor
 from time import monotonic, time_ns
 
-from provisioner import comparison, confirmations, db, store, sync_store, tallies
+from provisioner import comparison, confirmations, store, sync_store, tallies
 from provisioner.db import Connection
 from provisioner.errors import NodeUnavailable, RpcFailed
 from provisioner.kamailio import Binding, Drop, KamailioNode, Uptime
@@ -17,19 +18,24 @@ from provisioner.model import Node
 from provisioner.registrations import aor_of
 from provisioner.replica import Replica
 from provisioner.sources import is_inside
-from provisioner.sync_store import Confirmed, Kick, LiveCall, Wanted
+from provisioner.sync_store import Kick, LiveCall, Wanted
 
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 1.0  # seconds between two looks whether a node is there
 BATCH = 500  # pending rows of one step
+SECOND_BATCH = 100  # of those that were done once
 # What may be stale at a node, as it calls it: the credentials that it remembers, and its replica of
 # the database.
 MEMORY, REPLICA = "cache", "replica"
-SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved
+SECOND_LOOK = 1.0  # seconds after which a REGISTER that was in flight has been saved, at the least
 RELOAD_PAUSE = 1.0  # seconds; Kamailio refuses a reload so soon after another (reload_delta)
 BEHIND_MAX = 3.0  # seconds that a node may be behind and still be vouched for
 FAILED_RETRY = 5.0  # seconds before a command that the node refused is tried again
+
+
+def _nothing() -> None:
+    """There is nothing to tell."""
 
 
 class NodeSync:
@@ -51,6 +57,7 @@ class NodeSync:
         self.node = node
         self._kamailio = kamailio
         self._interval = interval
+        self._longest_pause = max(interval, RELOAD_PAUSE, FAILED_RETRY)
         self._replica = replica
         self._realm = store.realm(connection)
         self._uptime: Uptime | None = None
@@ -58,16 +65,25 @@ class NodeSync:
         self._ready = False
         self._look_at = monotonic()
         self._compare_at = monotonic()
+        self._again_at = monotonic()
         self._reload_from = monotonic()
+        self._untold: Callable[[], None] = _nothing
         self._fresh_from: float | None = None
         self._replica_is_fresh = False
 
     def step(self) -> None:
-        """Do what is due, a batch of it at most, and see now and then whether the node is there."""
+        """Do what is due, a batch of it at most, and see now and then whether the node is there.
+
+        What was asked for comes before that, and does not wait for second looks.
+        """
+        if self._uptime is not None:
+            self._do_work(self._uptime)
         looked = monotonic() >= self._look_at
         uptime = self._look() if looked or self._uptime is None else self._uptime
-        self._do_kicks(uptime)
-        self._do_reload()
+        if looked:
+            self._do_work(uptime)
+        if monotonic() >= self._again_at:
+            self._look_again(uptime)
         if monotonic() >= self._compare_at:
             self._compare()
         if looked:
@@ -76,6 +92,7 @@ class NodeSync:
 
     def leave(self) -> None:
         """Let the node rely on nobody, as nobody will tell it of changes."""
+        self._tell()
         self._kamailio.is_stale(REPLICA)
         self._replica_is_fresh = False
         self._kamailio.is_stale(MEMORY)
@@ -147,8 +164,8 @@ class NodeSync:
     def seconds_to_next_step(self, longest: float) -> float:
         """Return how long nothing will be due, at the most `longest`."""
         work = sync_store.seconds_to_next_work(self._connection, self.node.id)
-        comparison_due = max(0.0, self._compare_at - monotonic())
-        return min(longest, comparison_due, longest if work is None else work)
+        routine_due = max(0.0, min(self._compare_at, self._again_at) - monotonic())
+        return min(longest, routine_due, longest if work is None else work)
 
     def _seen(self, state: str, uptime: Uptime) -> Wanted:
         """Record what the node answered, and have it drain, or take calls again, as is wanted.
@@ -178,29 +195,57 @@ class NodeSync:
         if self._ready and (behind or 0.0) < BEHIND_MAX:
             self._kamailio.declare_ready()
 
-    def _do_kicks(self, uptime: Uptime) -> None:
-        kicks = sync_store.kicks_due(self._connection, self.node.id, BATCH)
-        if not kicks:
-            return
+    def _do_work(self, uptime: Uptime) -> None:
+        kicks, reload = sync_store.work_due(
+            self._connection, self.node.id, BATCH, self._longest_pause
+        )
+        if kicks:
+            self._do_kicks(uptime, kicks)
+        if reload is not None:
+            self._do_reload(reload)
+
+    def _do_kicks(self, uptime: Uptime, kicks: Sequence[Kick]) -> None:
+        """Have the node obey, and write down that it did; what the batch before has confirmed is
+        told meanwhile.
+        """
         began = time_ns()
+        done = self._obeyed(uptime, kicks)
+        confirmed = sync_store.confirm_kicks(
+            self._connection, self.node.id, done, SECOND_LOOK, meanwhile=self._tell
+        )
+        self._untold = partial(confirmations.tell, self.node, "kick", confirmed, began)
+        if len(kicks) < BATCH:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._untold, untold = _nothing, self._untold
+        untold()
+
+    def _look_again(self, uptime: Uptime) -> None:
+        """Do a second time what was done a while ago: a few at a time, so that what is asked for
+        meanwhile waits no longer than for those.
+        """
+        kicks = sync_store.second_looks_due(self._connection, self.node.id, SECOND_BATCH)
+        pause = LOOK_INTERVAL if len(kicks) < SECOND_BATCH else 0.0
+        self._again_at = monotonic() + pause
+        if kicks:
+            done = self._obeyed(uptime, kicks)
+            sync_store.finish_kicks(self._connection, self.node.id, done)
+
+    def _obeyed(self, uptime: Uptime, kicks: Sequence[Kick]) -> list[Kick]:
+        """Have the node obey, as far as it does; return what it has done."""
         self._mind_replica(kicks)
         obeyed = self._drop(kicks)
-        calls = self._calls_to_end(obeyed)
+        calls = sync_store.calls_to_end(
+            self._connection,
+            self.node.id,
+            self._incarnation,
+            [kick.username for kick in obeyed],
+            dropped=[kick.username for kick in obeyed if kick.drops_everything],
+        )
         done = [kick for kick in obeyed if self._end_all(kick, calls.get(kick.username, []))]
-        dropped = [kick.username for kick in done if kick.drops_everything]
-        sync_store.erase_bindings(self._connection, dropped)
         self._ensure_same_process(uptime)
-        first = [kick for kick in done if not kick.confirmed]
-        second = [kick for kick in done if kick.confirmed]
-        confirmed: list[Confirmed] = []
-        with db.together(self._connection), self._connection.transaction():
-            if first:
-                confirmed = sync_store.confirm_kicks(
-                    self._connection, self.node.id, first, again_after=SECOND_LOOK
-                )
-            if second:
-                sync_store.finish_kicks(self._connection, self.node.id, second)
-        confirmations.tell(self.node, "kick", confirmed, began)
+        return done
 
     def _ensure_same_process(self, uptime: Uptime) -> None:
         """Let the work be repeated where the node restarted after it had dropped bindings: it
@@ -208,12 +253,6 @@ class NodeSync:
         """
         if self._kamailio.uptime().up_since != uptime.up_since:
             raise NodeUnavailable("The node restarted meanwhile.")
-
-    def _calls_to_end(self, kicks: Sequence[Kick]) -> dict[str, list[LiveCall]]:
-        if self._incarnation is None:
-            return {}
-        usernames = [kick.username for kick in kicks]
-        return sync_store.calls_to_end(self._connection, self.node.id, self._incarnation, usernames)
 
     def _drop(self, kicks: Sequence[Kick]) -> list[Kick]:
         """Drop what is not allowed of each username's bindings; return those about whom the node
@@ -303,11 +342,7 @@ class NodeSync:
             if not is_inside(binding.source_address, cidrs):
                 self._drop_binding(aor, binding)
 
-    def _do_reload(self) -> None:
-        longest = max(self._interval, RELOAD_PAUSE, FAILED_RETRY)
-        generation = sync_store.reload_due(self._connection, self.node.id, longest)
-        if generation is None:
-            return
+    def _do_reload(self, generation: int) -> None:
         began = time_ns()
         pause = self._reload_from - monotonic()
         if pause > 0:

@@ -238,25 +238,22 @@ def network(connection: Connection, name: str) -> Network | None:
 
 def lock_networks(connection: Connection) -> None:
     """Wait for all other changes of networks."""
-    run(connection, NETWORKS["networks_lock"])
+    send(connection, NETWORKS["networks_lock"])
 
 
 def replace_cidrs(connection: Connection, name: str, cidrs: Sequence[str]) -> bool:
-    """Make a network consist of `cidrs`; False where it does already."""
-    locked = one(connection, NETWORKS["network_lock"], name=name)
-    assert locked is not None  # noqa: S101 - the caller has looked it up
-    parameters = {"network_id": locked["id"], "cidrs": list(cidrs)}
-    deleted = run(connection, NETWORKS["cidrs_delete"], **parameters)
-    inserted = run(connection, NETWORKS["cidrs_insert"], **parameters)
-    if not deleted + inserted:
-        return False
-    run(connection, NETWORKS["network_touch"], network_id=locked["id"])
-    return True
+    """Make a network, which is locked, consist of `cidrs`; False where it does already."""
+    return one(connection, NETWORKS["cidrs_replace"], name=name, cidrs=list(cidrs)) is not None
 
 
-def project_addresses(connection: Connection) -> int:
-    """Make our rows of Kamailio's address table what they ought to be; return how many changed."""
-    lock_networks(connection)
+def project_addresses(connection: Connection) -> None:
+    """Make our rows of Kamailio's address table what they ought to be; networks are locked."""
+    send(connection, NETWORKS["addresses_erase"])
+    send(connection, NETWORKS["addresses_project"])
+
+
+def repair_addresses(connection: Connection) -> int:
+    """Do the same, and return how many rows changed."""
     erased = run(connection, NETWORKS["addresses_erase"])
     return erased + run(connection, NETWORKS["addresses_project"])
 

@@ -1,6 +1,6 @@
 """What the worker reads and writes: one function a query, as in `store`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,14 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from provisioner import webhook_store
-from provisioner.db import Connection, one, rows, run, send
+from provisioner.db import Connection, atomically, one, rows, run, send, together
 from provisioner.model import Node, NodeReplica
 from provisioner.queries import NETWORKS, SYNC
 from provisioner.reconcile import Repair
 from provisioner.sources import Sources
+
+REPAIRS_KEPT = 90  # days; the audit trail keeps them for good
+PRUNED = 10_000  # repairs at once
 
 
 @dataclass(frozen=True)
@@ -198,41 +201,63 @@ def seconds_behind(connection: Connection, node_id: int) -> float | None:
     return None if row is None else float(row["seconds"])
 
 
-def kicks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
-    """List work that is due, oldest first."""
-    return [
-        Kick(**row) for row in rows(connection, SYNC["kicks_due"], node_id=node_id, limit=limit)
-    ]
+def work_due(
+    connection: Connection, node_id: int, limit: int, longest: float
+) -> tuple[list[Kick], int | None]:
+    """Return the kicks that are due, oldest first, and the generation of the allowlists that the
+    node has to load now, if any. `longest` is how far ahead a reload may have been put off (s).
+    """
+    with together(connection):
+        kicks = connection.execute(SYNC["kicks_due"], {"node_id": node_id, "limit": limit})
+        reloads = connection.execute(SYNC["reload_due"], {"node_id": node_id, "longest": longest})
+    reload = reloads.fetchone()
+    return [Kick(**row) for row in kicks], int(reload["generation"]) if reload else None
+
+
+def second_looks_due(connection: Connection, node_id: int, limit: int) -> list[Kick]:
+    """List work that was done once, and has to be done again by now."""
+    found = rows(connection, SYNC["second_looks_due"], node_id=node_id, limit=limit)
+    return [Kick(**row) for row in found]
 
 
 def confirm_kicks(
-    connection: Connection, node_id: int, kicks: Sequence[Kick], again_after: float
+    connection: Connection,
+    node_id: int,
+    kicks: Sequence[Kick],
+    again_after: float,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Confirmed]:
     """Note that a node did its work; a second look is due `again_after` seconds from now.
 
-    Returns what that confirms: all but what a newer change asks for again.
+    Returns what that confirms: all but what a newer change asks for again. Something else may be
+    done `meanwhile`.
     """
     usernames = [kick.username for kick in kicks]
-    send(connection, SYNC["accounts_lock"], usernames=usernames)
-    confirmed = rows(
-        connection,
-        SYNC["kicks_confirm"],
-        node_id=node_id,
-        again_after=again_after,
-        **_done(kicks),
-    )
-    send(connection, SYNC["accounts_converged"], usernames=usernames)
-    webhook_store.publish_converged(connection, usernames)
+    confirm = {"node_id": node_id, "again_after": again_after, **_done(kicks)}
+    with atomically(connection, meanwhile):
+        send(connection, SYNC["accounts_lock"], usernames=usernames)
+        confirmed = connection.execute(SYNC["kicks_confirm"], confirm)
+        send(connection, SYNC["accounts_converged"], usernames=usernames)
+        webhook_store.publish_converged(connection, usernames)
     return [Confirmed(**row) for row in confirmed]
 
 
 def calls_to_end(
-    connection: Connection, node_id: int, incarnation: str, usernames: Sequence[str]
+    connection: Connection,
+    node_id: int,
+    incarnation: str | None,
+    usernames: Sequence[str],
+    dropped: Sequence[str] = (),
 ) -> dict[str, list[LiveCall]]:
-    """List the calls, by username, that a node has to end of those for whom work is due."""
+    """List the calls, by username, that a node has to end of those for whom work is due, after
+    deleting the stored rows of the bindings that it has `dropped` from its memory.
+    """
     parameters = {"node_id": node_id, "incarnation": incarnation, "usernames": list(usernames)}
+    with together(connection):
+        send(connection, SYNC["bindings_erase"], usernames=list(dropped))
+        legs = connection.execute(SYNC["calls_to_end"], parameters)
     found: dict[str, list[LiveCall]] = {}
-    for row in rows(connection, SYNC["calls_to_end"], **parameters):
+    for row in legs:
         found.setdefault(row.pop("username"), []).append(LiveCall(**row))
     return found
 
@@ -296,11 +321,6 @@ def seconds_to_next_work(connection: Connection, node_id: int) -> float | None:
     return max(0.0, float((row["due_at"] - row["now"]).total_seconds()))
 
 
-def erase_bindings(connection: Connection, usernames: Sequence[str]) -> None:
-    """Delete the stored rows of bindings that a node has dropped from its memory."""
-    send(connection, SYNC["bindings_erase"], usernames=list(usernames))
-
-
 def count_bindings(connection: Connection, limit: int) -> int:
     """Count the stored rows of bindings, up to a limit."""
     row = one(connection, SYNC["bindings_count"], limit=limit)
@@ -317,14 +337,6 @@ def erase_binding(connection: Connection, ruid: str) -> None:
     send(connection, SYNC["binding_erase"], ruid=ruid)
 
 
-def reload_due(connection: Connection, node_id: int, longest: float) -> int | None:
-    """Return the generation of the allowlists that a node has to load now, if any. `longest` is how
-    far ahead it may have been put off (seconds).
-    """
-    row = one(connection, SYNC["reload_due"], node_id=node_id, longest=longest)
-    return int(row["generation"]) if row else None
-
-
 def reload_pending(connection: Connection, node_id: int) -> bool:
     """Say whether a node has yet to load the allowlists."""
     return one(connection, SYNC["reload_pending"], node_id=node_id) is not None
@@ -337,11 +349,12 @@ def postpone_reload(connection: Connection, node_id: int, seconds: float) -> Non
 
 def finish_reload(connection: Connection, node_id: int, generation: int) -> list[Confirmed]:
     """Note that a node holds the allowlists of a generation; what that confirms, if anything."""
-    with connection.transaction():
+    finish = {"node_id": node_id, "generation": generation}
+    with atomically(connection):
         # Locks in the order in which a change of a network takes them.
         send(connection, NETWORKS["networks_lock"])
-        found = rows(connection, SYNC["reload_finish"], node_id=node_id, generation=generation)
-    return [Confirmed(**row) for row in found]
+        confirmed = connection.execute(SYNC["reload_finish"], finish)
+    return [Confirmed(**row) for row in confirmed]
 
 
 def restricted_accounts(
@@ -417,6 +430,11 @@ def record_repair(connection: Connection, repair: Repair) -> None:
         key=repair.key,
         detail=repair.detail,
     )
+
+
+def prune_repairs(connection: Connection) -> None:
+    """Forget old repairs."""
+    run(connection, SYNC["repairs_prune"], days=REPAIRS_KEPT, limit=PRUNED)
 
 
 def latest_repairs(connection: Connection, limit: int) -> list[DictRow]:

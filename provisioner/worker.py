@@ -232,6 +232,7 @@ class Worker:
                 with database.transaction() as connection:
                     guard_store.prune_refusals(connection)
                     guard_store.prune_guessing(connection)
+                    sync_store.prune_repairs(connection)
                 self._stopping.wait(UPKEEP_INTERVAL)
         finally:
             database.close()

@@ -88,8 +88,7 @@ def _wait(pending: Pending, seconds: float) -> bool:
 
 
 def _look(pending: Pending, seconds: float) -> bool:
-    deadline = monotonic() + seconds
-    pause = POLL_FIRST
+    began = monotonic()
     while True:
         try:
             with database().transaction(traced=False) as connection:
@@ -97,7 +96,8 @@ def _look(pending: Pending, seconds: float) -> bool:
                     return True
         except DatabaseUnavailable:
             return False
-        if monotonic() + pause > deadline:
+        waited = monotonic() - began
+        pause = min(max(POLL_FIRST, waited / 4), POLL_MAX)
+        if waited + pause > seconds:
             return False
         sleep(pause)
-        pause = min(pause * 2, POLL_MAX)

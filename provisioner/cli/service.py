@@ -1,5 +1,6 @@
 """`provisioner serve`, `worker`, `migrate`, `init-…`: what the service itself runs."""
 
+import gc
 import logging
 import os
 import signal
@@ -70,6 +71,7 @@ def _work(session: Session) -> Exit:
     if session.settings.traces_endpoint:
         tracing.start("provisioner-worker")
     worker = Worker(session.settings)
+    gc.freeze()  # what is there by now stays, and need not be looked at by each collection
     thread = threading.Thread(target=_run_and_tell, args=(worker,))
     thread.start()
     with _listening(session.settings):

@@ -6,22 +6,23 @@ SELECT * FROM provisioner.network_status ORDER BY name;
 -- name: network
 SELECT * FROM provisioner.network_status WHERE name = %(name)s;
 
--- name: network_lock
-SELECT id FROM provisioner.networks WHERE name = %(name)s FOR UPDATE;
-
--- name: cidrs_delete
-DELETE FROM provisioner.network_cidrs
- WHERE network_id = %(network_id)s AND NOT cidr = ANY (%(cidrs)s::cidr[]);
-
--- name: cidrs_insert
-INSERT INTO provisioner.network_cidrs (network_id, cidr)
-SELECT %(network_id)s, unnest(%(cidrs)s::cidr[])
-ON CONFLICT DO NOTHING;
-
--- name: network_touch
+-- name: cidrs_replace
+-- Makes a network consist of these, as a new generation. No row: it does already.
+WITH gone AS (
+    DELETE FROM provisioner.network_cidrs AS present
+     USING provisioner.networks
+     WHERE networks.id = present.network_id AND networks.name = %(name)s
+       AND NOT present.cidr = ANY (%(cidrs)s::cidr[])
+    RETURNING present.cidr),
+come AS (
+    INSERT INTO provisioner.network_cidrs (network_id, cidr)
+    SELECT id, unnest(%(cidrs)s::cidr[]) FROM provisioner.networks WHERE name = %(name)s
+    ON CONFLICT DO NOTHING
+    RETURNING cidr)
 UPDATE provisioner.networks
    SET generation = nextval('provisioner.generation'), changed_at = now(), converged_at = now()
- WHERE id = %(network_id)s;
+ WHERE name = %(name)s AND EXISTS (SELECT FROM gone UNION ALL SELECT FROM come)
+RETURNING id;
 
 -- name: networks_lock
 -- Whoever changes a network or its projection holds these locks, so that changes follow each other.

@@ -53,6 +53,7 @@ SELECT sealed FROM provisioner.webhook_endpoint_keys
 
 -- name: publish_converged
 -- Tells of accounts that have become live on all nodes; of endpoints see `publish` in journal.sql.
+-- Without any endpoint no account is looked at.
 WITH endpoint AS (
     SELECT id, customer_id, project_id
       FROM provisioner.webhook_endpoints
@@ -62,7 +63,8 @@ event AS (
     INSERT INTO provisioner.outgoing_events (type, customer_id, project_id, data)
     SELECT 'account.converged', converged.customer_id, converged.project_id, converged.data
       FROM provisioner.account_converged AS converged
-     WHERE converged.main_number = ANY (%(main_numbers)s::text[])
+     WHERE EXISTS (SELECT FROM provisioner.webhook_endpoints)
+       AND converged.main_number = ANY (%(main_numbers)s::text[])
        AND EXISTS (
            SELECT FROM provisioner.webhook_endpoints AS endpoint
             WHERE (endpoint.customer_id IS NULL OR endpoint.customer_id = converged.customer_id)

@@ -92,22 +92,35 @@ UPDATE provisioner.nodes
  WHERE id = %(node_id)s;
 
 -- name: kicks_due
--- Pending work with what decides it: the account as it is now, if it still is. Work is never put off
--- for long, so what is due much later was put off before the clock was set back.
-SELECT kick.username, kick.generation, kick.drop_all,
+-- Pending work with what decides it. Work is never put off for long, so what is due much later was put
+-- off before the clock was set back.
+SELECT {kick}
+  FROM (SELECT * FROM provisioner.pending_kicks
+         WHERE node_id = %(node_id)s AND confirmed_at IS NULL
+           AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
+         ORDER BY due_at
+         LIMIT %(limit)s) AS kick
+  LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
+ ORDER BY kick.due_at;
+
+-- name: second_looks_due
+-- The same of what was done once.
+SELECT {kick}
+  FROM (SELECT * FROM provisioner.pending_kicks
+         WHERE node_id = %(node_id)s AND confirmed_at IS NOT NULL
+           AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
+         LIMIT %(limit)s) AS kick
+  LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username;
+
+-- fragment: kick
+-- With the account as it is now, if it still is.
+kick.username, kick.generation, kick.drop_all,
        kick.confirmed_at IS NOT NULL AS confirmed,
        coalesce(desired.registration_allowed, false) AS may_register,
        coalesce(desired.source_group > 0, false) AS cloudfire,
        coalesce(string_to_array(desired.allowed_networks, ','), '{}') AS own,
        coalesce(kick.asked_at, now()) AS asked_at,
        coalesce(kick.asked_at < clock_timestamp() - interval '0.5 s', false) AS late
-  FROM (SELECT * FROM provisioner.pending_kicks
-         WHERE node_id = %(node_id)s
-           AND due_at NOT BETWEEN now() + interval '1 us' AND now() + interval '1 min'
-         ORDER BY confirmed_at IS NOT NULL, due_at
-         LIMIT %(limit)s) AS kick
-  LEFT JOIN provisioner.desired_subscriber AS desired ON desired.username = kick.username
- ORDER BY kick.confirmed_at IS NOT NULL, kick.due_at;
 
 -- name: node_behind
 -- For how long a node has not been told of all changes (s); no row where it is not known any more.
@@ -168,7 +181,8 @@ DELETE FROM provisioner.pending_kicks AS kick
 
 -- name: kick_next
 SELECT least(
-           (SELECT min(due_at) FROM provisioner.pending_kicks WHERE node_id = %(node_id)s),
+           (SELECT min(due_at) FROM provisioner.pending_kicks
+             WHERE node_id = %(node_id)s AND confirmed_at IS NULL),
            (SELECT due_at FROM provisioner.pending_reloads WHERE node_id = %(node_id)s)
        ) AS due_at, now() AS now;
 
@@ -365,6 +379,14 @@ SELECT id FROM provisioner.sip_accounts WHERE id = %(account_id)s FOR UPDATE;
 -- name: repair_insert
 INSERT INTO provisioner.repairs (node_id, target, action, key, detail)
 VALUES (%(node_id)s, %(target)s, %(action)s, %(key)s, %(detail)s);
+
+-- name: repairs_prune
+-- Old ones, of the oldest rows: where there is nothing to forget, few rows are looked at.
+DELETE FROM provisioner.repairs
+ WHERE id IN (SELECT id
+                FROM (SELECT id, repaired_at FROM provisioner.repairs
+                       ORDER BY id LIMIT %(limit)s) AS oldest
+               WHERE repaired_at < now() - make_interval(days => %(days)s));
 
 -- name: repairs_latest
 SELECT repairs.repaired_at AS at, nodes.name AS node, target, action, key

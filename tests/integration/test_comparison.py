@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioner import comparison, db
+from provisioner import comparison, db, sync_store
 from provisioner.errors import PlanDangerous
 from provisioner.reconcile import Limits
 from provisioner.settings import Settings
@@ -211,3 +211,18 @@ def test_a_plan_that_deletes_too_much_is_refused_and_deletes_nothing(
     assert admin.execute("SELECT FROM provisioner.repairs").fetchone() is None
     assert len(repair(settings, Limits(share=1.0, floor=0))) == 60
     assert NUMBER.removeprefix("+") in str(tables(admin))
+
+
+def test_repairs_are_forgotten_after_90_days(
+    admin: db.Connection, account: Any, settings: Settings
+) -> None:
+    keys = "SELECT key FROM provisioner.repairs ORDER BY id"
+    for days, key in ((91, "old"), (89, "young")):
+        admin.execute(
+            "INSERT INTO provisioner.repairs (repaired_at, target, action, key, detail)"
+            " VALUES (now() - make_interval(days => %s), 'subscriber', 'update', %s, '')",
+            [days, key],
+        )
+    with db.connect(settings.database_url, autocommit=True) as connection:
+        sync_store.prune_repairs(connection)
+    assert admin.execute(keys.encode()).fetchall() == [{"key": "young"}]

@@ -58,10 +58,10 @@ MAY: dict[str, Rights] = {
             " choosable_numbers desired_address desired_subscriber hook_source_status"
             " incoming_event_status installation live_calls migrations network_status"
             " token_status webhook_delivery_status webhook_endpoint_status",
-            "SI": "account_tariffs audit_events repairs",
+            "SI": "account_tariffs audit_events",
             "SI U(code,detail,status,subject_id,waits_for)": "incoming_events",
             "SID": "api_tokens caller_id_rules hook_source_keys import_chunks import_credentials"
-            " import_errors outgoing_events webhook_attempts",
+            " import_errors outgoing_events repairs webhook_attempts",
             "SID U(valid_until)": "rates",
             "SID U(expires_at)": "webhook_endpoint_keys",
             "SIU": "hook_subjects imports webhook_deliveries",

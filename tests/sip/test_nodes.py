@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from provisioner.kamailio import TABLE, Drop
+from provisioner.registrations import aor_of
 from provisioner.stack.stack import Stack
 from tests.sip.attacks.nodes import Node, another_node
 from tests.sip.attacks.test_handshakes import handshake
@@ -23,13 +25,17 @@ pytestmark = pytest.mark.native  # another Kamailio over the stack's database
 
 # It drops no binding before it is told that it may.
 STUBBORN = {
+    r"^\tif \(\$hu == \"/drop\" &&": '\tif ($hu == "/drop" && $sht(node=>obeys) != $null &&',
     r"^\tjsonrpc_dispatch\(\);": """
 	if ($rb =~ "ul\\.rm" && $sht(node=>obeys) == $null) {
 		xhttp_reply("500", "Not Now", "text/plain", "");
 		exit;
 	}
-	jsonrpc_dispatch();"""
+	jsonrpc_dispatch();""",
 }
+# As of the release before accounts could be dropped in one request.
+OLDER = {r"^\tif \(\$hu == \"/drop\" &&": '\tif ($hu == "/not-yet" &&'}
+MANY = 70  # accounts: more than two requests take
 NAME = "another"  # node, as the provisioner calls it; it calls itself by another name
 
 
@@ -240,3 +246,30 @@ def test_nobody_waits_for_a_node_that_is_forgotten(system: System, node: Node) -
     assert waited_for(line) == []
     system.api.get(f"/nodes/{NAME}").expect(404)
     system.api.delete(f"/nodes/{NAME}").expect(404)
+
+
+@pytest.mark.parametrize("changes", [{}, OLDER], ids=["at once", "one by one"])
+def test_many_accounts_are_fenced_and_dropped(
+    stack: Stack,
+    system: System,
+    tmp_path: Path,
+    changes: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usernames = [f"39{number:010}" for number in range(MANY)]
+    *most, spared, unknown = usernames
+    aors = {username: aor_of(username, system.realm) for username in usernames}
+    with another_node(stack, system, tmp_path, changes=changes) as node:
+        kamailio = node.kamailio
+        if not changes:
+            monkeypatch.setattr(kamailio, "_call_all", pytest.fail)
+        for username in (*most, spared):
+            contact = f"sip:{username}@127.0.20.1:5062"
+            kamailio.call("ul.add", TABLE, aors[username], contact, 60, 1.0, "", 0, 0, 0)
+        told = [Drop(username, aors[username], number) for number, username in enumerate(most)]
+        told += [Drop(spared, None, 4711), Drop(unknown, aors[unknown], None)]
+        assert kamailio.drop_all(told) == [None] * MANY
+        assert [name for name in usernames if kamailio.bindings(aors[name])] == [spared]
+        table = kamailio.call("htable.dump", "fence")
+        fences = {item["name"]: item["value"] for slot in table for item in slot["slot"]}
+        assert fences == {name: n + 1 for n, name in enumerate(most)} | {spared: 4712}

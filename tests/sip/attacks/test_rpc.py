@@ -66,7 +66,7 @@ def bearer(stack: Stack) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize("path", ["/rpc", "/refuse", "/healthz", "/metrics"])
+@pytest.mark.parametrize("path", ["/rpc", "/refuse", "/drop", "/healthz", "/metrics"])
 def test_the_port_for_phones_knows_no_rpc(system: System, where: str, path: str) -> None:
     place: Place = getattr(system, where)
     answer = ask(sip_port(place), {"Authorization": "Bearer x"}, path=path, source=place.client)
@@ -115,7 +115,7 @@ def test_the_port_for_phones_takes_no_token(system: System, stack: Stack) -> Non
         "Bearer x, Bearer {token}",
     ],
 )
-@pytest.mark.parametrize("path", ["/rpc", "/refuse"])
+@pytest.mark.parametrize("path", ["/rpc", "/refuse", "/drop"])
 def test_without_the_token_nothing_is_done(stack: Stack, shown: str | None, path: str) -> None:
     token = stack.rpc_token
     headers = {}
