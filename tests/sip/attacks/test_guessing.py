@@ -265,7 +265,7 @@ def test_guesses_from_elsewhere_do_not_lock_a_device_out(
 @pytest.fixture(scope="module")
 def hasty(stack: Stack, system: System, tmp_path_factory: Any) -> Iterator[Node]:
     """The control: a node that bans an account, wherever the guesses came from."""
-    changes = {r'\$var\(pair\) = \$var\(source\) \+ " " \+': '$var(pair) = "127.0.0.1 " +'}
+    changes = {r"\$var\(pair\) = \$_s\(\$var\(source\) ": "$var(pair) = $_s(127.0.0.1 "}
     folder = tmp_path_factory.mktemp("hasty")
     with another_node(stack, system, folder, changes=changes, environ=LIMITS) as node:
         yield node

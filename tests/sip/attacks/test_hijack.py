@@ -18,8 +18,8 @@ pytestmark = pytest.mark.native  # starts nodes of its own, and looks into them
 
 # The configuration that takes the name in To for the one that was proved.
 BELIEVING = {
-    r'pv_auth_check\("\$var\(realm\)", "\$var\(ha1\)", "1", "1"\)': (
-        'pv_auth_check("$var(realm)", "$var(ha1)", "1", "0")'
+    r'pv_auth_check\(SIP_REALM, "\$var\(ha1\)", "1", "1"\)': (
+        'pv_auth_check(SIP_REALM, "$var(ha1)", "1", "0")'
     ),
     r'save\("location", "0x02", "[^"]*"\)': 'save("location", "0x02")',
 }
