@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 
 from benchmarks import bulk, calls, console, create, disable, register, scale
 from benchmarks.load import CallsFailed
 from benchmarks.processor import Noise
 from benchmarks.progress import say
 from benchmarks.table import Row, render
+from provisioner.stack.environment import RPC_ROOT
 from provisioner.stack.errors import StackError
 from provisioner.stack.stack import Stack
 
@@ -39,6 +41,8 @@ BENCHMARKS = {
     "register-many": Benchmark(register.run_many, register.NOTE, register.ENVIRON),
     "scale": Benchmark(scale.run, scale.NOTE, scale.ENVIRON),
 }
+
+ROOT = {RPC_ROOT: token_hex(32)}  # bindings are made by hand
 
 
 def main() -> int:
@@ -78,7 +82,7 @@ def _run(names: Sequence[str]) -> list[str]:
 def _measure(benchmark: Benchmark) -> list[Row]:
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
-        Stack(Path(folder) / "stack", environ=benchmark.environ, report=say) as stack,
+        Stack(Path(folder) / "stack", environ={**ROOT, **benchmark.environ}, report=say) as stack,
     ):
         return list(benchmark.run(stack))
 

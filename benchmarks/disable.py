@@ -71,7 +71,7 @@ class Bench:
     ) -> None:
         self._connection = connection
         self._realm = realm_of(stack)
-        self._node = KamailioNode(stack.rpc_url, stack.rpc_token)
+        self._node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
         self._ids = dict(accounts)
         self.ours = list(accounts)
         self.own_rows = [number[1:] for number in numbers(len(accounts), ROUNDS * BATCH)]

@@ -51,7 +51,7 @@ def run(stack: Stack) -> Iterator[Row]:
     ours: list[float] = []
     bare: list[float] = []
     realm = realm_of(stack)
-    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     for _ in rounds("disable many at once", ROUNDS):
         accounts = some_accounts(stack, 2 * COUNT)
         mine = dict(list(accounts.items())[:COUNT])

@@ -150,7 +150,7 @@ def _sides(
         )
         for everybody in (False, True)
     )
-    flush = partial(_flush, stack.rpc_url, stack.rpc_token)
+    flush = partial(_flush, stack.rpc_url, stack.rpc_root_token)
     return [
         Side(stack.kamailio, stack.postgres, address, stack.sip_port, flush, load),
         Side(stock.process, stack.postgres, address, stock.port, stock.flush, load),

@@ -7,14 +7,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from benchmarks import allowlist, comparison, disable, listing, outcast
 from benchmarks.population import FEW, MANY, fill
 from benchmarks.progress import say
 from benchmarks.table import Row
+from provisioner.stack.environment import RPC_ROOT
 from provisioner.stack.stack import Stack
 
-ENVIRON = {"SYNC_INTERVAL": "3600"}  # no comparison meanwhile
+ENVIRON = {
+    "SYNC_INTERVAL": "3600",  # no comparison meanwhile
+    RPC_ROOT: token_hex(32),  # bindings are made by hand
+}
 
 NOTE = f"""\
 {MANY:,} accounts in one database, {FEW:,} in another.

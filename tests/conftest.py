@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -78,6 +79,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
         "KAMAILIO_TLS_PRIVATE_KEY": str(own.private_key),
         "KAMAILIO_TLS_CA": str(authority.certificate),
         "KAMAILIO_WS_ORIGINS": f"https://other.test,{SOFTPHONE_ORIGIN}",
+        # Tests look into the node, and do to it what nobody else may.
+        "KAMAILIO_RPC_ROOT_TOKEN": token_hex(32),
     }
     with Stack(directory, environ=environ, durable=False) as stack:
         yield stack

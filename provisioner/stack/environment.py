@@ -7,6 +7,8 @@ from provisioner.stack.nodes import Node, peer_variables
 from provisioner.stack.passwords import Passwords
 
 SYSTEM = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+# Opens all of Kamailio's commands (kamailio/rpc.cfg); the service has no use for it.
+RPC_ROOT = "KAMAILIO_RPC_ROOT_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Environment:
 
     def service(self) -> dict[str, str]:
         """Return the variables of `provisioner serve`, `worker` and the commands for people."""
-        return self._base() | self.own()
+        variables = self._base() | self.own()
+        variables.pop(RPC_ROOT, None)
+        return variables
 
     def own(self) -> dict[str, str]:
         """Return what the stack itself decides of the service's variables."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from provisioner.stack.directory import StackDirectory
-from provisioner.stack.environment import Environment
+from provisioner.stack.environment import RPC_ROOT, Environment
 from provisioner.stack.errors import StackError
 from provisioner.stack.media import (
     MediaPorts,
@@ -147,6 +147,11 @@ class Stack:
     def rpc_token(self) -> str:
         """The bearer token for `rpc_url`."""
         return self._passwords.rpc_token
+
+    @property
+    def rpc_root_token(self) -> str:
+        """The one that opens all commands there, as `environ` says it."""
+        return self._base[RPC_ROOT]
 
     @property
     def admin_token_file(self) -> Path:

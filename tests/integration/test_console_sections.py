@@ -127,7 +127,7 @@ def kamailio(stack: Stack, admin: db.Connection) -> Iterator[KamailioNode]:
     """The stack's node, known to the test's database, too."""
     query = "INSERT INTO provisioner.nodes (name, rpc_url) VALUES ('node1', %s)"
     admin.execute(query, [stack.rpc_url])
-    kamailio = KamailioNode(stack.rpc_url, stack.rpc_token)
+    kamailio = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     yield kamailio
     kamailio.close()
 

@@ -28,7 +28,7 @@ def database(stack: Stack) -> Iterator[Database]:
 @pytest.fixture
 def kamailio(stack: Stack) -> Iterator[KamailioNode]:
     """The node's own interface, for what an operator might do by hand."""
-    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     yield node
     node.close()
 

@@ -183,7 +183,7 @@ def test_a_scheduled_change_is_told(system: System) -> None:
 @pytest.fixture
 def node(stack: Stack) -> Iterator[KamailioNode]:
     """The node's own interface."""
-    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     yield node
     node.close()
 

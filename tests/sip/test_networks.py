@@ -215,7 +215,7 @@ def test_a_binding_from_outside_an_accounts_own_networks_is_found(
     system: System, stack: Stack
 ) -> None:
     line = system.new_line(allowed_networks=[own(system.internet)])
-    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     aor = f"{line.credentials.username}@{system.realm}"
     for host in (system.internet.client, "127.0.20.9"):
         node.call("ul.add", "location", aor, f"sip:x@{host}:5060", 300, 1.0, "", 0, 0, 0)

@@ -104,7 +104,7 @@ def test_an_account_without_credentials_keeps_no_binding(
     system: System, stack: Stack, line: Line
 ) -> None:
     line.api.post(f"{line.path}/credentials/expire", wait=10).expect(200)
-    node = KamailioNode(stack.rpc_url, stack.rpc_token)
+    node = KamailioNode(stack.rpc_url, stack.rpc_root_token)
     aor = f"{line.credentials.username}@{system.realm}"
     node.call("ul.add", "location", aor, "sip:x@127.0.20.9:5060", 300, 1.0, "", 0, 0, 0)
     node.close()

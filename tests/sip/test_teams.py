@@ -38,7 +38,7 @@ class Trunks:
         self.host = f"{token_hex(4)}.teams.test"
         self._api = system.api
         self._ids: list[int] = []
-        self._kamailio = KamailioNode(stack.rpc_url, stack.rpc_token)
+        self._kamailio = KamailioNode(stack.rpc_url, stack.rpc_root_token)
         self._port = stack.tls_port
         self._kamailio.call("dns.add_a", self.host, 3600, "127.0.0.1", 0)
         api = system.api

@@ -15,7 +15,12 @@ FIRST = Node(1, 15060, 18090)
 
 @pytest.fixture
 def environment() -> Environment:
-    base = {"SYNC_INTERVAL": "2", "SIP_PORT": "1", "PGHOST": "elsewhere"}
+    base = {
+        "SYNC_INTERVAL": "2",
+        "SIP_PORT": "1",
+        "PGHOST": "elsewhere",
+        "KAMAILIO_RPC_ROOT_TOKEN": "anything",
+    }
     return Environment(
         base,
         PASSWORDS,
@@ -30,8 +35,9 @@ def environment() -> Environment:
 def test_no_process_gets_a_password_that_it_does_not_need(environment: Environment) -> None:
     service = " ".join(environment.service().values())
     kamailio = " ".join(environment.kamailio(FIRST).values())
-    assert not any(secret in service for secret in ("superuser", "registrar", "nonce"))
+    assert not any(secret in service for secret in ("superuser", "registrar", "nonce", "anything"))
     assert not any(secret in kamailio for secret in ("superuser", "service", "key"))
+    assert "anything" in kamailio
 
 
 def test_the_users_variables_reach_all_but_do_not_change_the_stacks(

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from provisioner.kamailio import KamailioNode
+from provisioner.stack.environment import RPC_ROOT
 from provisioner.stack.ports import free_port, tcp, udp_and_tcp
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.processes import Process
@@ -71,6 +72,7 @@ def another_node(
         "KAMAILIO_NODE": f"node{server_id}",
         "KAMAILIO_SERVER_ID": str(server_id),
         "KAMAILIO_NONCE_SECRET": secrets.token_hex(32),
+        RPC_ROOT: secrets.token_hex(32),
         "KAMAILIO_RPC_PORT": str(rpc_port),
         "KAMAILIO_CHILDREN": "2",
         **({"KAMAILIO_TLS_PORT": str(tls_port)} if tls else {"KAMAILIO_TLS_CERTIFICATE": ""}),
@@ -99,7 +101,7 @@ def another_node(
     try:
         process.wait_ready()
         rpc_url = f"http://127.0.0.1:{rpc_port}/rpc"
-        rpc = KamailioNode(rpc_url, stack.rpc_token)
+        rpc = KamailioNode(rpc_url, variables[RPC_ROOT])
         seen = seen_through(system, Registrar(stack.sip_address, sip_port))
         with closing(rpc):
             yield Node(seen, rpc, rpc_url, process, tls_port, ws_port)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tests.sip.clients import Call, Endpoint, IncomingCall, OutgoingCall, Registrar, Transport
 
 if TYPE_CHECKING:
+    import ssl
+
     from tests.system import Line, Place, System
 
 
@@ -14,10 +16,16 @@ class Device(Endpoint):
     """An account's device, or, without an account, a carrier's server."""
 
     def __init__(
-        self, system: System, line: Line | None, place: Place, transport: Transport, port: int = 0
+        self,
+        system: System,
+        line: Line | None,
+        place: Place,
+        transport: Transport,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         registrar = Registrar(place.registrar.host, place.registrar.port, transport)
-        super().__init__(registrar, place.client, port=port)
+        super().__init__(registrar, place.client, port=port, tls=tls)
         self.system = system
         self.credentials = line.credentials if line else None
 

@@ -15,6 +15,7 @@ from .model import ClientError
 from .wire import Wire, digest_authorization
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping, Sequence
 
     from .message import Message
@@ -24,13 +25,19 @@ if TYPE_CHECKING:
 class Endpoint(Wire):
     """One socket with its calls. What arrives while another message is waited for is kept.
 
-    `patience` (seconds) bounds each wait.
+    `patience` (seconds) bounds each wait. Over TLS `tls` says whom to trust.
     """
 
     def __init__(
-        self, registrar: Registrar, source: str, *, port: int = 0, patience: float = 8.0
+        self,
+        registrar: Registrar,
+        source: str,
+        *,
+        port: int = 0,
+        patience: float = 8.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(registrar, source, port=port, timeout=patience)
+        super().__init__(registrar, source, port=port, timeout=patience, tls=tls)
         self._kept: list[Message] = []
         self._seen: set[str] = set()
 

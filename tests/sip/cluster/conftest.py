@@ -1,9 +1,10 @@
 """Two nodes that share bindings and bans, and read from a replica, in a stack of their own."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -78,29 +79,39 @@ class Cluster:
         return "".join(node.process.log.read_text(errors="replace") for node in self.nodes)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two nodes and all that belongs to them."""
-    directory: Path = tmp_path_factory.mktemp("cluster")
-    environ = {
+@contextmanager
+def cluster_of_two(
+    directory: Path, environ: Mapping[str, str], *, replica: bool = False
+) -> Iterator[Cluster]:
+    """Run two nodes and all that belongs to them until the end of the block."""
+    # Everybody is behind few addresses here.
+    known = {
         "SYNC_INTERVAL": "2",
-        # Everybody is behind few addresses here.
         "KAMAILIO_REQUESTS_PER_SECOND": "0",
         "KAMAILIO_ADDRESS_GUESSES": "100000",
-        "MEDIA_PROXY": "off",
+        "KAMAILIO_RPC_ROOT_TOKEN": token_hex(32),
     }
     with ExitStack() as running:
-        stack = Stack(directory, environ=environ, nodes=2, replica=True, durable=False)
+        environ = {**known, **environ}
+        stack = Stack(directory, environ=environ, nodes=2, replica=replica, durable=False)
         running.enter_context(stack)
         system = native_system(stack)
         nodes = []
         for node, process in zip(stack.nodes, stack.kamailios, strict=True):
-            kamailio = KamailioNode(node.rpc_url, stack.rpc_token)
+            kamailio = KamailioNode(node.rpc_url, stack.rpc_root_token)
             running.callback(kamailio.close)
             seen = seen_through(system, Registrar(stack.sip_address, node.sip))
             nodes.append(ClusterNode(node.name, process, kamailio, seen))
         cluster = Cluster(stack, system, nodes)
         eventually(cluster.whole)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes that read from a replica, and all that belongs to them."""
+    directory: Path = tmp_path_factory.mktemp("cluster")
+    with cluster_of_two(directory, {"MEDIA_PROXY": "off"}, replica=True) as cluster:
         yield cluster
 
 

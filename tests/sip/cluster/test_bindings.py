@@ -16,7 +16,7 @@ from tests.sip.cluster.conftest import Cluster, ClusterNode, Database, MakePhone
 from tests.sip.faults.outages import frozen
 from tests.system import Line, eventually
 
-GUESSES = 10  # after which an address is banned for one account
+GUESSES = 5  # after which an address is banned for one account: the share of one node of two
 
 pytestmark = pytest.mark.native  # looks into the nodes' memory, and ends them
 
