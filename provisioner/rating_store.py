@@ -253,11 +253,41 @@ def bounds(connection: Connection, first: date, last: date) -> tuple[datetime, d
     return row["since"], row["until"]
 
 
-def days(connection: Connection, actor: Actor, unit: str, filters: Mapping[str, Any]) -> list[Day]:
-    """Sum up the calls that the actor sees by `day` or `month` (filters: CALL_RECORDS)."""
-    chosen = {name: filters.get(name) for name in ("since", "until", "project", "account")}
-    direction = filters.get("direction")
+def days(
+    connection: Connection,
+    actor: Actor,
+    unit: str,
+    first: date,
+    last: date,
+    filters: Mapping[str, Any],
+) -> list[Day]:
+    """Sum up the calls that the actor sees of some days, by `day` or `month`.
+
+    Filters: `project`, `account` and `direction` of CALL_RECORDS.
+    """
+    chosen = {name: filters.get(name) for name in ("project", "account", "direction")}
     found = rows(
-        connection, RATING["days"], unit=unit, direction=direction, **chosen, **actor.scope
+        connection, RATING["days"], unit=unit, first=first, last=last, **chosen, **actor.scope
     )
     return [Day(**row) for row in found]
+
+
+def claim_days(connection: Connection) -> bool:
+    """Sum up days alone until the transaction ends; False where another worker does."""
+    row = one(connection, RATING["days_lock"])
+    return bool(row and row["locked"])
+
+
+def forget_changed_days(connection: Connection) -> None:
+    """Drop the sums that are not true any more."""
+    run(connection, RATING["days_forget"])
+
+
+def days_due(connection: Connection, limit: int) -> list[date]:
+    """List days that are to be summed up, the latest first."""
+    return [row["day"] for row in rows(connection, RATING["days_due"], limit=limit)]
+
+
+def sum_days(connection: Connection, wanted: Sequence[date]) -> None:
+    """Sum up the calls of days."""
+    run(connection, RATING["days_sum"], days=list(wanted))

@@ -1,0 +1,22 @@
+"""Sums up the calls of days that are over, so that their totals are read in a few rows.
+
+A change of such a day's calls (a rate that was missing, a call that outlasted its day) is noted in
+the same transaction: from then on the calls themselves are read, until the day is summed up again.
+"""
+
+from provisioner import rating_store
+from provisioner.db import Database
+
+BATCH = 7  # days of one transaction
+
+
+def sum_up(database: Database) -> bool:
+    """Sum up some days; True where more may wait. Several workers may: one of them does."""
+    with database.transaction() as connection:
+        if not rating_store.claim_days(connection):
+            return False
+        rating_store.forget_changed_days(connection)
+        due = rating_store.days_due(connection, BATCH)
+        if due:
+            rating_store.sum_days(connection, due)
+        return len(due) == BATCH
