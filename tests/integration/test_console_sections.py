@@ -56,7 +56,9 @@ def test_a_number_moves_to_states_that_it_may_have(client: Client, operator: Vis
 
 def test_a_number_shows_the_account_that_uses_it(client: Client, operator: Visitor) -> None:
     account = client.new_account()
-    assert f'href="/console/accounts/{account["id"]}"' in operator.get("/numbers").text
+    link = f'<a href="/console/accounts/{account["id"]}">{account["name"]}</a>'
+    for page in ("", f"/{account['main_number']}"):
+        assert link in operator.get(f"/numbers{page}").text
 
 
 def test_numbers_are_searched(client: Client, operator: Visitor) -> None:
