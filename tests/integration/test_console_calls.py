@@ -199,7 +199,14 @@ def test_a_page_shows_the_same_when_its_days_are_summed_up(
     """To the operator, to a customer's person; of a project, of an account, in one direction."""
     customer = client.create("/customers", name="Verdi")
     project = client.create("/projects", name="Sede", customer_id=customer["id"])
-    theirs = client.new_account("+390612345679", project_id=project["id"])
+    client.create("/numbers", number="+390612345679", project_id=project["id"])
+    theirs = client.create(
+        "/sip-accounts",
+        name="Negozio",
+        main_number="+390612345679",
+        voice_channels=2,
+        project_id=project["id"],
+    )
     record(admin, theirs, f"{DAY}T09:00:00Z", duration=7, cost_customer=None)
     record(admin, theirs, f"{NEXT}T09:00:00Z", duration=11, direction="in")
     people = [logged_in(client, admin, Role.ACCOUNTING, of) for of in (None, customer["id"])]
