@@ -89,7 +89,7 @@ def show_calls(visit: Visit) -> str:
         days=days,
         by_day=unit == "day",
         charts=_charts(_every_day(interval, days) if unit == "day" else days),
-        projects=[(one.id, one.name) for one in projects(visit)],
+        projects=projects(visit),
         file=f"/console/calls/file?{request.query_string.decode()}",
     )
 

@@ -85,7 +85,7 @@ def _new(visit: Visit, form: Form) -> str:
     return render_template(
         "numbers/new.html",
         form=form,
-        projects=[(one.id, one.name) for one in projects(visit)],
+        projects=projects(visit),
         states=_offered(NumberState.ORDERED),
     )
 
