@@ -7,16 +7,15 @@ the same transaction: from then on the calls themselves are read, until the day 
 from provisioner import rating_store
 from provisioner.db import Database
 
-BATCH = 7  # days of one transaction
-
 
 def sum_up(database: Database) -> bool:
-    """Sum up some days; True where more may wait. Several workers may: one of them does."""
+    """Sum up a day; False where none is due. Several workers may: one of them does."""
     with database.transaction() as connection:
         if not rating_store.claim_days(connection):
             return False
         rating_store.forget_changed_days(connection)
-        due = rating_store.days_due(connection, BATCH)
-        if due:
-            rating_store.sum_days(connection, due)
-        return len(due) == BATCH
+        day = rating_store.day_due(connection)
+        if day is None:
+            return False
+        rating_store.sum_day(connection, day)
+        return True

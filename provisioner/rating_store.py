@@ -275,6 +275,7 @@ def days(
 def claim_days(connection: Connection) -> bool:
     """Sum up days alone until the transaction ends; False where another worker does."""
     row = one(connection, RATING["days_lock"])
+    run(connection, RATING["days_unlimited"])
     return bool(row and row["locked"])
 
 
@@ -283,11 +284,12 @@ def forget_changed_days(connection: Connection) -> None:
     run(connection, RATING["days_forget"])
 
 
-def days_due(connection: Connection, limit: int) -> list[date]:
-    """List days that are to be summed up, the latest first."""
-    return [row["day"] for row in rows(connection, RATING["days_due"], limit=limit)]
+def day_due(connection: Connection) -> date | None:
+    """Find the latest day that is to be summed up."""
+    row = one(connection, RATING["day_due"])
+    return row["day"] if row else None
 
 
-def sum_days(connection: Connection, wanted: Sequence[date]) -> None:
-    """Sum up the calls of days."""
-    run(connection, RATING["days_sum"], days=list(wanted))
+def sum_day(connection: Connection, day: date) -> None:
+    """Sum up the calls of a day."""
+    run(connection, RATING["day_sum"], day=day)

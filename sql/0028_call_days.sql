@@ -25,7 +25,7 @@ CREATE TABLE provisioner.changed_days (
     day date NOT NULL
 );
 
--- A day is summed up two hours after its end at the earliest (`days_due`), so a call that has begun
+-- A day is summed up two hours after its end at the earliest (`day_due`), so a call that has begun
 -- within the last hour is of none that is. A call's end must cost next to nothing: only one that is
 -- older runs a function.
 CREATE FUNCTION provisioner.note_changed_day() RETURNS trigger LANGUAGE plpgsql AS $$

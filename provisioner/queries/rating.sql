@@ -181,8 +181,12 @@ WITH changed AS (DELETE FROM provisioner.changed_days RETURNING day),
      gone AS (DELETE FROM provisioner.call_days WHERE day IN (SELECT day FROM changed))
 DELETE FROM provisioner.summed_days WHERE day IN (SELECT day FROM changed);
 
--- name: days_due
--- Days that ended two hours ago or earlier and are not summed up; the latest come first.
+-- name: days_unlimited
+-- A day may have more calls than a page waits for.
+SET LOCAL statement_timeout = 0;
+
+-- name: day_due
+-- The latest day that ended two hours ago or earlier and is not summed up.
 SELECT day::date AS day
   FROM provisioner.installation,
        (SELECT min(started_at) AS earliest FROM provisioner.call_records) AS calls,
@@ -193,18 +197,25 @@ SELECT day::date AS day
            '1 day') AS day
  WHERE day::date NOT IN (SELECT summed.day FROM provisioner.summed_days AS summed)
  ORDER BY 1 DESC
- LIMIT %(limit)s;
+ LIMIT 1;
 
--- name: days_sum
--- For all calls, for each customer and for each project.
+-- name: day_sum
+-- For all calls of the day, for each customer and for each project.
 WITH summed AS (
-    INSERT INTO provisioner.summed_days SELECT unnest(%(days)s::date[]) RETURNING day
+    INSERT INTO provisioner.summed_days VALUES (%(day)s) RETURNING day
+), bounds AS (
+    SELECT day, day::timestamp AT TIME ZONE time_zone AS since,
+           (day + 1)::timestamp AT TIME ZONE time_zone AS until
+      FROM summed, provisioner.installation
 )
 INSERT INTO provisioner.call_days
        (day, project_id, customer_id, direction, calls, seconds, cost_operator, cost_customer)
-SELECT day, coalesce(project_id, 0), coalesce(customer_id, 0), direction, count(*), sum(duration),
-       coalesce(sum(cost_operator), 0), coalesce(sum(cost_customer), 0)
-  FROM summed, provisioner.installation, provisioner.call_records
- WHERE started_at >= day::timestamp AT TIME ZONE time_zone
-   AND started_at < (day + 1)::timestamp AT TIME ZONE time_zone
- GROUP BY day, direction, ROLLUP (customer_id, project_id);
+SELECT day, of_day.*
+  FROM bounds,
+       LATERAL (
+           SELECT coalesce(project_id, 0), coalesce(customer_id, 0), direction, count(*),
+                  sum(duration), coalesce(sum(cost_operator), 0), coalesce(sum(cost_customer), 0)
+             FROM provisioner.call_records
+            WHERE started_at >= bounds.since AND started_at < bounds.until
+            GROUP BY direction, ROLLUP (customer_id, project_id)
+       ) AS of_day;
