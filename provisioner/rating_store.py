@@ -253,11 +253,43 @@ def bounds(connection: Connection, first: date, last: date) -> tuple[datetime, d
     return row["since"], row["until"]
 
 
-def days(connection: Connection, actor: Actor, unit: str, filters: Mapping[str, Any]) -> list[Day]:
-    """Sum up the calls that the actor sees by `day` or `month` (filters: CALL_RECORDS)."""
-    chosen = {name: filters.get(name) for name in ("since", "until", "project", "account")}
-    direction = filters.get("direction")
+def days(
+    connection: Connection,
+    actor: Actor,
+    unit: str,
+    first: date,
+    last: date,
+    filters: Mapping[str, Any],
+) -> list[Day]:
+    """Sum up the calls that the actor sees of some days, by `day` or `month`.
+
+    Filters: `project`, `account` and `direction` of CALL_RECORDS.
+    """
+    chosen = {name: filters.get(name) for name in ("project", "account", "direction")}
     found = rows(
-        connection, RATING["days"], unit=unit, direction=direction, **chosen, **actor.scope
+        connection, RATING["days"], unit=unit, first=first, last=last, **chosen, **actor.scope
     )
     return [Day(**row) for row in found]
+
+
+def claim_days(connection: Connection) -> bool:
+    """Sum up days alone until the transaction ends; False where another worker does."""
+    row = one(connection, RATING["days_lock"])
+    run(connection, RATING["days_unlimited"])
+    return bool(row and row["locked"])
+
+
+def forget_changed_days(connection: Connection) -> None:
+    """Drop the sums that are not true any more."""
+    run(connection, RATING["days_forget"])
+
+
+def day_due(connection: Connection) -> date | None:
+    """Find the latest day that is to be summed up."""
+    row = one(connection, RATING["day_due"])
+    return row["day"] if row else None
+
+
+def sum_day(connection: Connection, day: date) -> None:
+    """Sum up the calls of a day."""
+    run(connection, RATING["day_sum"], day=day)

@@ -1,6 +1,6 @@
 """One function a query: a connection and plain values in, model values out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from provisioner import origin, tracing
 from provisioner.access import Actor
@@ -162,6 +162,12 @@ def account(connection: Connection, actor: Actor, account_id: int) -> Account | 
     """Find one account that the actor sees, with its convergence."""
     row = one(connection, ACCOUNTS["account"], account_id=account_id, **actor.scope)
     return Account.from_row(row) if row else None
+
+
+def account_names(connection: Connection, actor: Actor, ids: Collection[int]) -> dict[int, str]:
+    """Return the names of accounts by their ids."""
+    found = rows(connection, ACCOUNTS["accounts_named"], ids=list(ids), **actor.scope)
+    return {row["id"]: row["name"] for row in found}
 
 
 def update_account(connection: Connection, account: Account) -> None:

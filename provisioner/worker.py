@@ -16,6 +16,7 @@ from functools import partial
 import psycopg
 
 from provisioner import (
+    call_days,
     comparison,
     db,
     guard_store,
@@ -224,7 +225,7 @@ class Worker:
             yield connection, self._alarms[name]
 
     def _keep_up(self) -> None:
-        """Look after hooks now and then, and forget what is old."""
+        """Look after hooks now and then, forget what is old, and sum up days that are over."""
         database = db.Database(self._settings.database_url, size=1)
         try:
             while not self._stopping.is_set():
@@ -233,6 +234,8 @@ class Worker:
                     guard_store.prune_refusals(connection)
                     guard_store.prune_guessing(connection)
                     sync_store.prune_repairs(connection)
+                while not self._stopping.is_set() and call_days.sum_up(database):
+                    pass
                 self._stopping.wait(UPKEEP_INTERVAL)
         finally:
             database.close()

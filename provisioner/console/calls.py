@@ -75,7 +75,9 @@ def show_calls(visit: Visit) -> str:
     query = _query(interval)
     found = lists.page(visit, listings.CALL_RECORDS, query, dict)
     unit = "day" if interval.days <= BY_DAY_MAX else "month"
-    days = rating_store.days(visit.connection, visit.actor, unit, query.filters())
+    days = rating_store.days(
+        visit.connection, visit.actor, unit, interval.first, interval.last, query.filters()
+    )
     return render_template(
         "calls/list.html",
         form=form,
@@ -87,7 +89,7 @@ def show_calls(visit: Visit) -> str:
         days=days,
         by_day=unit == "day",
         charts=_charts(_every_day(interval, days) if unit == "day" else days),
-        projects=[(one.id, one.name) for one in projects(visit)],
+        projects=projects(visit),
         file=f"/console/calls/file?{request.query_string.decode()}",
     )
 

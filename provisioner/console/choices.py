@@ -18,9 +18,16 @@ def customers(visit: Visit) -> list[tuple[int, str]]:
     return [(row["id"], row["name"]) for row in rows]
 
 
-def projects(visit: Visit) -> list[Project]:
-    """List the projects that somebody sees, for him to choose one."""
+def projects(visit: Visit) -> list[tuple[int, str]]:
+    """List the projects that somebody can choose one of; to the operator, with their customers."""
+    of = dict(customers(visit))
     rows = listings.PROJECTS.page(
         visit.connection, visit.actor, {}, Order("name"), None, OFFERED_MAX
     )
-    return [Project.from_row(row) for row in rows]
+    return [(one.id, _label(one, of)) for one in map(Project.from_row, rows)]
+
+
+def _label(project: Project, customers: dict[int, str]) -> str:
+    """Name a project; many customers call one alike."""
+    customer = customers.get(project.customer_id)
+    return project.name if customer is None else f"{project.name} · {customer}"

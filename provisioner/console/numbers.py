@@ -1,10 +1,12 @@
 """`/console/numbers`: the numbers of a customer's projects."""
 
+from collections.abc import Sequence
+
 from flask import Response, flash, make_response, redirect, render_template
 from flask_babel import gettext
 from werkzeug import Response as AnyResponse
 
-from provisioner import listings, numbers
+from provisioner import listings, numbers, store
 from provisioner.access import Permission
 from provisioner.api.bodies import NumberBody, NumberPatch, NumbersQuery
 from provisioner.api.numbers import e164_or_404
@@ -28,6 +30,7 @@ def show_numbers(visit: Visit) -> str:
     return render_template(
         "numbers/list.html",
         numbers=found.items,
+        accounts=_accounts(visit, found.items),
         following=found.following,
         first=found.first,
         query=query,
@@ -61,7 +64,7 @@ def add_number(visit: Visit) -> Response | AnyResponse:
 def show_number(visit: Visit, number: str) -> str:
     """Show one number, and what may become of it."""
     e164_or_404(number)
-    return _one(numbers.read(visit.connection, visit.actor, number), Form({}))
+    return _one(visit, numbers.read(visit.connection, visit.actor, number), Form({}))
 
 
 @pages.post("/<number>", Permission.NUMBERS_MANAGE)
@@ -75,22 +78,34 @@ def change_number(visit: Visit, number: str) -> Response | AnyResponse:
         flash(gettext("Saved."), "success")
         return redirect(f"{LIST}/{number}")
     present = numbers.read(visit.connection, visit.actor, number)
-    return make_response(_one(present, form), 422)
+    return make_response(_one(visit, present, form), 422)
 
 
 def _new(visit: Visit, form: Form) -> str:
     return render_template(
         "numbers/new.html",
         form=form,
-        projects=[(one.id, one.name) for one in projects(visit)],
+        projects=projects(visit),
         states=_offered(NumberState.ORDERED),
     )
 
 
-def _one(number: Number, form: Form) -> str:
+def _one(visit: Visit, number: Number, form: Form) -> str:
     states = [one for one in NumberState if number.state.may_become(one)]
     form.values.setdefault("state", number.state)
-    return render_template("numbers/one.html", number=number, form=form, states=states)
+    return render_template(
+        "numbers/one.html",
+        number=number,
+        accounts=_accounts(visit, [number]),
+        form=form,
+        states=states,
+    )
+
+
+def _accounts(visit: Visit, of: Sequence[Number]) -> dict[int, str]:
+    """Return the names of the accounts that use numbers, by their ids."""
+    ids = {one.account_id for one in of if one.account_id is not None}
+    return store.account_names(visit.connection, visit.actor, ids)
 
 
 def _offered(first: NumberState) -> list[NumberState]:

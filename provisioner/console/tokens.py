@@ -78,5 +78,5 @@ def _end_of(day: str) -> datetime | str:
 
 
 def _new(visit: Visit, form: Form) -> str:
-    found = [(one.id, one.name) for one in projects(visit)]
+    found = projects(visit)
     return render_template("people/new_token.html", form=form, projects=found, roles=[*Role])

@@ -43,6 +43,9 @@ UPDATE provisioner.numbers
        generation = nextval('provisioner.generation'), changed_at = now()
  WHERE account_id = %(account_id)s AND number = %(number)s;
 
+-- name: accounts_named
+SELECT id, name FROM provisioner.sip_accounts WHERE id = ANY (%(ids)s) AND {scope};
+
 -- name: numbers_additional
 SELECT numbers.number
   FROM provisioner.numbers

@@ -128,17 +128,94 @@ SELECT CAST(%(first)s AS date)::timestamp AT TIME ZONE time_zone AS since,
   FROM provisioner.installation;
 
 -- name: days
--- The calls of each day (or month) of the operator's calendar, of those that began within a time.
-SELECT date_trunc(%(unit)s, started_at AT TIME ZONE time_zone)::date AS day,
-       count(*) FILTER (WHERE direction = 'in') AS incoming,
-       count(*) FILTER (WHERE direction = 'out') AS outgoing,
-       sum(duration) AS seconds,
-       coalesce(sum(cost_operator), 0) AS cost_operator,
-       coalesce(sum(cost_customer), 0) AS cost_customer
-  FROM provisioner.call_records, provisioner.installation
- WHERE started_at >= %(since)s AND started_at < %(until)s AND {scope}
-   AND (%(project)s::bigint IS NULL OR project_id = %(project)s)
-   AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
-   AND (%(direction)s::text IS NULL OR direction = %(direction)s)
+-- The calls of each day (or month) of the operator's calendar. Of days that are summed up the sums are
+-- read, of all others, and wherever one account's are wanted, the calls.
+WITH days AS (
+    SELECT day::date AS day, day AT TIME ZONE time_zone AS since,
+           (day + interval '1 day') AT TIME ZONE time_zone AS until,
+           %(account)s::bigint IS NULL
+               AND day::date IN (SELECT summed.day FROM provisioner.summed_days AS summed)
+               AND day::date NOT IN (SELECT changed.day FROM provisioner.changed_days AS changed)
+               AS summed
+      FROM provisioner.installation,
+           generate_series(%(first)s::date::timestamp, %(last)s::date::timestamp, '1 day') AS day
+), parts AS (
+    SELECT day, direction, calls, seconds, cost_operator, cost_customer
+      FROM days
+      JOIN provisioner.call_days USING (day)
+     WHERE summed AND {scope}
+       AND project_id = coalesce(%(project)s::bigint, %(scope_project)s::bigint, 0)
+       AND (customer_id = 0) = (coalesce(%(project)s::bigint, %(scope_project)s::bigint,
+                                         %(scope_customer)s::bigint) IS NULL)
+     UNION ALL
+    SELECT day, of_day.*
+      FROM days,
+           LATERAL (
+               SELECT direction, count(*) AS calls, sum(duration) AS seconds,
+                      coalesce(sum(cost_operator), 0) AS cost_operator,
+                      coalesce(sum(cost_customer), 0) AS cost_customer
+                 FROM provisioner.call_records
+                WHERE started_at >= days.since AND started_at < days.until AND {scope}
+                  AND (%(project)s::bigint IS NULL OR project_id = %(project)s)
+                  AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
+                GROUP BY direction
+           ) AS of_day
+     WHERE NOT summed
+)
+SELECT date_trunc(%(unit)s, day::timestamp)::date AS day,
+       coalesce(sum(calls) FILTER (WHERE direction = 'in'), 0)::bigint AS incoming,
+       coalesce(sum(calls) FILTER (WHERE direction = 'out'), 0)::bigint AS outgoing,
+       sum(seconds)::bigint AS seconds,
+       sum(cost_operator) AS cost_operator, sum(cost_customer) AS cost_customer
+  FROM parts
+ WHERE %(direction)s::text IS NULL OR direction = %(direction)s
  GROUP BY 1
  ORDER BY 1;
+
+-- name: days_lock
+SELECT pg_try_advisory_xact_lock(hashtext('provisioner days')) AS locked;
+
+-- name: days_forget
+-- The sums of days that have changed.
+WITH changed AS (DELETE FROM provisioner.changed_days RETURNING day),
+     gone AS (DELETE FROM provisioner.call_days WHERE day IN (SELECT day FROM changed))
+DELETE FROM provisioner.summed_days WHERE day IN (SELECT day FROM changed);
+
+-- name: days_unlimited
+-- A day may have more calls than a page waits for.
+SET LOCAL statement_timeout = 0;
+
+-- name: day_due
+-- The latest day that ended two hours ago or earlier and is not summed up.
+SELECT day::date AS day
+  FROM provisioner.installation,
+       (SELECT min(started_at) AS earliest FROM provisioner.call_records) AS calls,
+       generate_series(
+           date_trunc('day', earliest AT TIME ZONE time_zone),
+           date_trunc('day', (now() - interval '2 hours') AT TIME ZONE time_zone)
+               - interval '1 day',
+           '1 day') AS day
+ WHERE day::date NOT IN (SELECT summed.day FROM provisioner.summed_days AS summed)
+ ORDER BY 1 DESC
+ LIMIT 1;
+
+-- name: day_sum
+-- For all calls of the day, for each customer and for each project.
+WITH summed AS (
+    INSERT INTO provisioner.summed_days VALUES (%(day)s) RETURNING day
+), bounds AS (
+    SELECT day, day::timestamp AT TIME ZONE time_zone AS since,
+           (day + 1)::timestamp AT TIME ZONE time_zone AS until
+      FROM summed, provisioner.installation
+)
+INSERT INTO provisioner.call_days
+       (day, project_id, customer_id, direction, calls, seconds, cost_operator, cost_customer)
+SELECT day, of_day.*
+  FROM bounds,
+       LATERAL (
+           SELECT coalesce(project_id, 0), coalesce(customer_id, 0), direction, count(*),
+                  sum(duration), coalesce(sum(cost_operator), 0), coalesce(sum(cost_customer), 0)
+             FROM provisioner.call_records
+            WHERE started_at >= bounds.since AND started_at < bounds.until
+            GROUP BY direction, ROLLUP (customer_id, project_id)
+       ) AS of_day;

@@ -68,3 +68,10 @@ def test_the_pages_can_be_followed_one_after_another_in_one_system() -> None:
     ]
     counted = Counter(one for page in used for one in page)
     assert [one for one, times in counted.items() if times > 1] == []
+
+
+def test_no_softphone_of_a_page_takes_its_readers_terminal() -> None:
+    """Baresip's module stdio does: the shell stops who asks for the terminal in the background."""
+    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    assert any("baresip -f" in page.read_text("utf-8") for page in found)
+    assert [page.name for page in found if "stdio.so" in page.read_text("utf-8")] == []

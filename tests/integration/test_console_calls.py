@@ -1,13 +1,17 @@
 """The console's call details: an interval, its totals and days, as a page and as a file."""
 
 import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 
-from provisioner import db
+from provisioner import call_days, db
 from provisioner.access import Role
+from provisioner.db import Database
+from provisioner.settings import Settings
 from tests.integration.conftest import Client
 from tests.integration.console import Visitor, logged_in
 
@@ -151,3 +155,127 @@ def test_another_customers_calls_are_not_among_them(
     for path in ("/calls", "/calls/file"):
         page = stranger.get(f"{path}?first=2026-06-01&last=2026-06-02&account={account['id']}").text
         assert account["main_number"] not in page
+
+
+# Days that are over are summed up by a worker. What a page shows must not depend on it.
+
+TODAY = datetime.now(UTC).date()
+DAY, NEXT = TODAY - timedelta(days=10), TODAY - timedelta(days=9)
+BOTH = f"first={DAY}&last={NEXT}"
+
+
+@pytest.fixture
+def past(client: Client, admin: db.Connection) -> Any:
+    """An account with calls of days that are over: one in, two out, one of them on the next day."""
+    account = client.new_account()
+    record(admin, account, f"{DAY}T10:00:00Z")
+    record(admin, account, f"{DAY}T11:00:00Z", direction="in", duration=30, cost_customer="0")
+    record(admin, account, f"{NEXT}T10:00:00Z")
+    return account
+
+
+@pytest.fixture
+def sum_up(settings: Settings) -> Iterator[Callable[[], None]]:
+    """What a worker does once a minute."""
+    database = Database(settings.database_url, size=1)
+
+    def until_done() -> None:
+        while call_days.sum_up(database):
+            pass
+
+    yield until_done
+    database.close()
+
+
+def sums(visitor: Visitor, query: str = BOTH) -> str:
+    """Return the totals, charts and days that a page shows."""
+    page = visitor.get(f"/calls?{query}").text
+    return page[page.index('class="figures"') : page.index("</section>")]
+
+
+def test_a_page_shows_the_same_when_its_days_are_summed_up(
+    client: Client, admin: db.Connection, past: Any, sum_up: Callable[[], None]
+) -> None:
+    """To the operator, to a customer's person; of a project, of an account, in one direction."""
+    customer = client.create("/customers", name="Verdi")
+    project = client.create("/projects", name="Sede", customer_id=customer["id"])
+    client.create("/numbers", number="+390612345679", project_id=project["id"])
+    theirs = client.create(
+        "/sip-accounts",
+        name="Negozio",
+        main_number="+390612345679",
+        voice_channels=2,
+        project_id=project["id"],
+    )
+    record(admin, theirs, f"{DAY}T09:00:00Z", duration=7, cost_customer=None)
+    record(admin, theirs, f"{NEXT}T09:00:00Z", duration=11, direction="in")
+    people = [logged_in(client, admin, Role.ACCOUNTING, of) for of in (None, customer["id"])]
+    queries = [
+        *(BOTH, f"{BOTH}&direction=in", f"{BOTH}&direction=out"),
+        *(f"{BOTH}&project={one['project_id']}" for one in (past, theirs)),
+        *(f"{BOTH}&account={one['id']}" for one in (past, theirs)),
+        f"first={TODAY - timedelta(days=99)}&last={TODAY}",
+    ]
+    before = [sums(one, query) for one in people for query in queries]
+    assert len(set(before)) >= len(queries)
+    sum_up()
+    assert [sums(one, query) for one in people for query in queries] == before
+
+
+def test_sums_are_read_where_there_are_some(
+    admin: db.Connection, accountant: Visitor, past: Any, sum_up: Callable[[], None]
+) -> None:
+    """So that the tests beside this one show something."""
+    sum_up()
+    admin.execute("UPDATE provisioner.call_days SET calls = 77 WHERE direction = 'out'")
+    assert "<dd>154</dd>" in sums(accountant)
+
+
+@pytest.mark.parametrize(
+    ("change", "outgoing"),
+    [
+        ("UPDATE provisioner.call_records SET direction = 'out'", 3),
+        ("DELETE FROM provisioner.call_records WHERE duration = 90", 0),
+        (None, 3),  # a call is added
+    ],
+)
+def test_a_late_change_of_a_day_is_seen_at_once(
+    admin: db.Connection,
+    accountant: Visitor,
+    past: Any,
+    sum_up: Callable[[], None],
+    change: str | None,
+    outgoing: int,
+) -> None:
+    """And when the day has been summed up again."""
+    sum_up()
+    assert "<dd>2</dd>" in sums(accountant)
+    if change:
+        admin.execute(change.encode())
+    else:
+        record(admin, past, f"{DAY}T12:00:00Z")
+    seen = sums(accountant)
+    assert f"<dd>{outgoing}</dd>" in seen
+    sum_up()
+    assert sums(accountant) == seen
+    assert admin.execute("SELECT FROM provisioner.changed_days").fetchone() is None
+    row = admin.execute("SELECT FROM provisioner.summed_days WHERE day = %s", [DAY]).fetchone()
+    assert row is not None
+
+
+def test_a_day_that_is_not_over_is_not_summed_up(
+    admin: db.Connection, past: Any, sum_up: Callable[[], None]
+) -> None:
+    sum_up()
+    record(admin, past, datetime.now(UTC).isoformat())
+    sum_up()
+    row = admin.execute("SELECT max(day) AS last FROM provisioner.summed_days").fetchone()
+    assert row
+    assert NEXT < row["last"] < datetime.now(UTC).date()
+
+
+def test_the_end_of_a_call_of_this_hour_notes_nothing(admin: db.Connection, past: Any) -> None:
+    admin.execute("DELETE FROM provisioner.changed_days")
+    record(admin, past, datetime.now(UTC).isoformat(), status=486)
+    admin.execute("UPDATE provisioner.call_records SET missed_rates = 1 WHERE status = 486")
+    assert admin.execute("SELECT FROM provisioner.changed_days").fetchone() is None

@@ -56,7 +56,9 @@ def test_a_number_moves_to_states_that_it_may_have(client: Client, operator: Vis
 
 def test_a_number_shows_the_account_that_uses_it(client: Client, operator: Visitor) -> None:
     account = client.new_account()
-    assert f'href="/console/accounts/{account["id"]}"' in operator.get("/numbers").text
+    link = f'<a href="/console/accounts/{account["id"]}">{account["name"]}</a>'
+    for page in ("", f"/{account['main_number']}"):
+        assert link in operator.get(f"/numbers{page}").text
 
 
 def test_numbers_are_searched(client: Client, operator: Visitor) -> None:
@@ -96,6 +98,30 @@ def test_two_people_change_a_network(
     assert answer.status_code == 409
     assert "Anna admin has changed this" in answer.text
     assert "198.51.100.0/24</textarea>" in answer.text
+
+
+def test_each_network_says_what_comes_from_it(operator: Visitor) -> None:
+    page = operator.get("/networks").text
+    for text in (
+        "the devices of SIP accounts that are reachable only from CloudFire networks",
+        "From here come calls of the carriers.",
+        "From here come calls of Microsoft Teams.",
+    ):
+        assert page.count(text) == 1
+    assert "Devices elsewhere are logged out" in operator.get("/networks/cloudfire").text
+    assert "Devices elsewhere are logged out" not in operator.get("/networks/teams").text
+
+
+def test_projects_of_one_name_are_told_apart_by_their_customers(
+    client: Client, operator: Visitor
+) -> None:
+    for name in ("Bianchi", "Verdi"):
+        customer = client.create("/customers", name=name)
+        client.create("/projects", name="Office", customer_id=customer["id"])
+    for page in ("/numbers/new", "/calls"):
+        text = operator.get(page).text
+        assert ">Office · Bianchi<" in text
+        assert ">Office · Verdi<" in text
 
 
 def test_a_customer_sees_networks_and_changes_none(customers: Visitor) -> None:

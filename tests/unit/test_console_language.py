@@ -10,7 +10,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
 from provisioner import console, errors
-from provisioner.console import messages, navigation, shown
+from provisioner.console import entrance, messages, navigation, people, shown
 from provisioner.console.language import catalogue
 from provisioner.hooks import addresses, endpoints, review, sources
 
@@ -29,9 +29,7 @@ RULES = {
 HOOKS = (addresses, endpoints, review, sources)
 OF_PAGES = (  # whose errors a page may show
     "provisioner.errors",
-    "provisioner.console.entrance",
-    "provisioner.console.people",
-    *(module.__name__ for module in HOOKS),
+    *(module.__name__ for module in (entrance, people, *HOOKS)),
 )
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 

@@ -24,7 +24,7 @@ LAYERS = [
         *("listing", "journal", "kamailio", "migrate", "handovers", "waking", "facts"),
         *("confirmations", "replica"),
     ],
-    ["listings", "loops", "costing", "recovery"],
+    ["listings", "loops", "costing", "call_days", "recovery"],
     ["projects", "users"],
     ["logins"],
     ["numbers", "networks", "nodes", "trunks", "call_policies"],
