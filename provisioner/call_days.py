@@ -5,12 +5,14 @@ the same transaction: from then on the calls themselves are read, until the day 
 """
 
 from provisioner import rating_store
-from provisioner.db import Database
+from provisioner.db import Connection
 
 
-def sum_up(database: Database) -> bool:
-    """Sum up a day; False where none is due. Several workers may: one of them does."""
-    with database.transaction() as connection:
+def sum_up(connection: Connection) -> bool:
+    """Sum up a day in a transaction of its own; False where none is due. Several workers may: one
+    of them does. A connection that gives up on a slow answer would never get through a large day.
+    """
+    with connection.transaction():
         if not rating_store.claim_days(connection):
             return False
         rating_store.forget_changed_days(connection)

@@ -201,6 +201,8 @@ class NodeSync:
         )
         if kicks:
             self._do_kicks(uptime, kicks)
+        else:
+            self._tell()
         if reload is not None:
             self._do_reload(reload)
 

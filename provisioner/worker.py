@@ -234,11 +234,19 @@ class Worker:
                     guard_store.prune_refusals(connection)
                     guard_store.prune_guessing(connection)
                     sync_store.prune_repairs(connection)
-                while not self._stopping.is_set() and call_days.sum_up(database):
-                    pass
+                self._sum_up_days()
                 self._stopping.wait(UPKEEP_INTERVAL)
         finally:
             database.close()
+
+    def _sum_up_days(self) -> None:
+        url = self._settings.database_url
+        with (
+            db.connect(url, autocommit=True, name="provisioner days") as connection,
+            db.translated_errors(),
+        ):
+            while not self._stopping.is_set() and call_days.sum_up(connection):
+                pass
 
     def _compare_tables(self) -> None:
         """Put Kamailio's tables right, then wait for the next time."""

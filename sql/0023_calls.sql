@@ -179,11 +179,12 @@ BEGIN
 END
 $$;
 
--- As before, for whom the node knows by what it remembers of him, too. `fence` is then the account's fence
--- as it stood when the node wrote that down (0: it had none); null where the password was looked up just
--- now. A change that took something away left work for the node in its own transaction, and the node gets
--- its fence before that work is done with. So where there is work of a later generation, what the node
--- remembers is not good any more: status 407, and the device has to show its password once more.
+-- As before, for whom the node knows by what it remembers of him, or by what a replica says, too. `fence`
+-- is then the account's fence as it stood before that was read (0: it had none); null where the primary
+-- was asked just now. A change that took something away left work for the node in its own transaction, and
+-- the node gets its fence, the generation and one, before that work is done with. So where there is work
+-- that this fence is not from, what the node goes by may not be good any more: status 407, and the device
+-- has to show its password once more. Calls for help pass.
 CREATE FUNCTION kamailio.place_call(
     caller_account bigint, caller text, called text, dialled text, is_emergency boolean,
     node text, entry bigint, dialog bigint, call_id text, cseq bigint, fence bigint
@@ -217,8 +218,9 @@ BEGIN
            AND EXISTS (SELECT FROM provisioner.pending_kicks AS kick
                          JOIN provisioner.nodes ON nodes.id = kick.node_id
                         WHERE kick.username = substr(account.main_number, 2)
-                          AND kick.generation > fence
-                          AND nodes.name = split_part(place_call.node, '/', 1)) AS outdated
+                          AND kick.generation >= fence
+                          AND coalesce(split_part(nodes.incarnation, '/', 1), nodes.name)
+                              = split_part(place_call.node, '/', 1)) AS outdated
       INTO own
       FROM (SELECT CASE WHEN NOT is_emergency
                          AND EXISTS (SELECT FROM kamailio.did WHERE number = '+' || dialled)
@@ -235,7 +237,7 @@ BEGIN
         RETURN kamailio.decide(0, 0, NULL, NULL, kamailio.route_refused(403, 'Account Disabled'), true,
                                node, entry, dialog, call_id, cseq);
     END IF;
-    IF own.outdated THEN
+    IF own.outdated AND NOT is_emergency THEN
         RETURN kamailio.decide(0, 0, NULL, NULL,
                                kamailio.route_refused(407, 'Proxy Authentication Required'), true,
                                node, entry, dialog, call_id, cseq);
@@ -275,6 +277,8 @@ AS $$
 SELECT kamailio.place_call(caller_account, caller, called, dialled, is_emergency, node, entry, dialog,
                            call_id, cseq, NULL)
 $$;
+
+DROP FUNCTION kamailio.presented_number;
 
 ALTER FUNCTION kamailio.transfer_call(bigint, text) SET enable_bitmapscan = off;
 ALTER FUNCTION kamailio.transfer_call(bigint, text) SET enable_hashjoin = off;

@@ -54,10 +54,10 @@ BEGIN
      WHERE project_id = project AND number = new_number
        AND state = 'active' AND account_id IS NULL;
     IF NOT FOUND THEN
-        RAISE integrity_constraint_violation USING CONSTRAINT = (
+        RAISE integrity_constraint_violation USING CONSTRAINT = coalesce((
             SELECT CASE WHEN account_id IS NULL THEN 'new_account_number_not_active'
                         ELSE 'new_account_number_taken' END
-              FROM provisioner.numbers WHERE number = new_number);
+              FROM provisioner.numbers WHERE number = new_number), 'new_account_number_unknown');
     END IF;
 
     INSERT INTO provisioner.account_tariffs (account_id, tariff, via, actor_name)

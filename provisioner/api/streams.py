@@ -9,7 +9,7 @@ from flask import request
 
 from provisioner.api.problems import TooManyStreams
 
-STREAMS_MAX = 4  # of a process at a time, of its 16 threads
+STREAMS_MAX = 4  # of a process at a time, of its 64 threads
 SECONDS_MAX = 1800.0  # that one may take: 2.4 Mbit/s for the largest file
 
 _streams = BoundedSemaphore(STREAMS_MAX)

@@ -183,7 +183,7 @@ DELETE FROM provisioner.summed_days WHERE day IN (SELECT day FROM changed);
 
 -- name: days_unlimited
 -- A day may have more calls than a page waits for.
-SET LOCAL statement_timeout = 0;
+SET LOCAL statement_timeout = '10min';
 
 -- name: day_due
 -- The latest day that ended two hours ago or earlier and is not summed up.

@@ -10,7 +10,6 @@ import pytest
 
 from provisioner import call_days, db
 from provisioner.access import Role
-from provisioner.db import Database
 from provisioner.settings import Settings
 from tests.integration.conftest import Client
 from tests.integration.console import Visitor, logged_in
@@ -177,14 +176,13 @@ def past(client: Client, admin: db.Connection) -> Any:
 @pytest.fixture
 def sum_up(settings: Settings) -> Iterator[Callable[[], None]]:
     """What a worker does once a minute."""
-    database = Database(settings.database_url, size=1)
+    with db.connect(settings.database_url, autocommit=True) as connection:
 
-    def until_done() -> None:
-        while call_days.sum_up(database):
-            pass
+        def until_done() -> None:
+            while call_days.sum_up(connection):
+                pass
 
-    yield until_done
-    database.close()
+        yield until_done
 
 
 def sums(visitor: Visitor, query: str = BOTH) -> str:

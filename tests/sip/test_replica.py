@@ -174,6 +174,31 @@ def test_what_is_taken_away_is_gone_at_once_though_the_replica_does_not_show_it(
     assert not asked_about(stack.database_admin_url, third.credentials)
 
 
+@pytest.mark.parametrize("called_before", [True, False])
+def test_who_was_disabled_calls_nobody_though_the_replica_does_not_show_it(
+    system: System, stack: Stack, *, called_before: bool
+) -> None:
+    """Even while the worker still vouches for the replica, and for what the node remembers."""
+    line, callee = system.new_line(), system.new_line(enabled=False)
+    eventually(lambda: knows(stack, line))
+    if called_before:
+        assert call(system, line.credentials, callee).status == 480
+    with frozen(stack.worker), replay_paused(stack):
+        line.api.post(f"{line.path}/disable", wait=0.1).expect(202)
+        assert call(system, line.credentials, callee).status == 403
+    assert asked_about(stack.replica_admin_url, line.credentials)
+
+
+def call(system: System, credentials: Credentials, callee: Line) -> Exchange:
+    """Call as phones do, which answer a challenge that calls their nonce stale, too."""
+    with phone(system) as wire:
+        for _ in range(2):
+            answered = wire.invite(credentials, callee.number)
+            if answered.status != 407 or answered.challenge.get("stale") != "true":
+                break
+    return answered
+
+
 @pytest.mark.parametrize("delay", [0, 20, 200])
 def test_nobody_is_let_in_who_was_disabled_however_late_the_replica_is(
     system: System, stack: Stack, delay: int
