@@ -316,12 +316,18 @@ class NodeSync:
         return True
 
     def _end_all(self, kick: Kick, calls: Sequence[LiveCall]) -> bool:
-        """End calls of a username; False where the node refused."""
+        """End calls of a username; False where the node refused.
+
+        Those that were answered are written down as over here: where devices answer the BYE before
+        Kamailio looks at the call again, it runs no event_route[dialog:end] (dialog, dlg_bye_all).
+        """
         try:
             for call in calls:
                 self._end(call)
         except RpcFailed as error:
             return not self._refused(kick, error)
+        if over := [call.call for call in calls if call.answered]:
+            sync_store.end_calls(self._connection, over)
         return True
 
     def _refused(self, kick: Kick, error: RpcFailed) -> bool:

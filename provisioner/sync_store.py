@@ -262,6 +262,11 @@ def calls_to_end(
     return found
 
 
+def end_calls(connection: Connection, calls: Sequence[int]) -> None:
+    """Record answered calls as over that their node has ended, where it has not done so itself."""
+    run(connection, SYNC["calls_end"], calls=list(calls))
+
+
 def calls_unwanted(connection: Connection, node_id: int, incarnation: str) -> list[DictRow]:
     """List who has calls at a node that no work will end: account_id, username."""
     return rows(connection, SYNC["calls_unwanted"], node_id=node_id, incarnation=incarnation)

@@ -280,6 +280,9 @@ SELECT kick.username, leg.call, leg.dialog_entry, leg.dialog_id, leg.sip_call_id
  GROUP BY kick.username, leg.call, leg.dialog_entry, leg.dialog_id, leg.sip_call_id, leg.sip_cseq
  ORDER BY leg.call;
 
+-- name: calls_end
+SELECT kamailio.end_call(call, 200) FROM unnest(%(calls)s::bigint[]) AS call ORDER BY call;
+
 -- fragment: transferred
 EXISTS (SELECT FROM kamailio.calls AS onward
          WHERE onward.call = leg.call AND onward.account_id = leg.account_id

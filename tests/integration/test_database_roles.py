@@ -79,8 +79,8 @@ MAY_CALL = {
     "kamailio": "kamailio.answer_call kamailio.answer_calls kamailio.cred kamailio.end_call"
     " kamailio.is_trunk_name kamailio.note_guessing kamailio.place_call kamailio.renew_lease"
     " kamailio.source_of kamailio.teams_account kamailio.transfer_call",
-    "provisioner": "kamailio.channels_used kamailio.destination_allowed kamailio.forget_call"
-    " kamailio.forget_node kamailio.record_lost_calls kamailio.spend_left"
+    "provisioner": "kamailio.channels_used kamailio.destination_allowed kamailio.end_call"
+    " kamailio.forget_call kamailio.forget_node kamailio.record_lost_calls kamailio.spend_left"
     " provisioner.analyze_import provisioner.create_account provisioner.prefixes"
     " provisioner.rate_in_force provisioner.wake_worker",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,6 +37,11 @@ def legs(database: Database, *lines: Line) -> list[dict[str, Any]]:
     return database.execute(query, [[line.id for line in lines]]).fetchall()
 
 
+def answered(database: Database, *lines: Line) -> bool:
+    """Tell whether all calls in progress are answered, as far as the database has heard."""
+    return all(leg["answered_at"] for leg in legs(database, *lines))
+
+
 def records(database: Database, line: Line) -> list[dict[str, Any]]:
     """The account's call records."""
     query = "SELECT * FROM provisioner.call_records WHERE account_id = %s ORDER BY id"
@@ -50,13 +56,25 @@ def test_a_call_ends_at_both_sides_when_an_account_is_disabled(
     with phones(system, caller, callee) as (calling, called):
         called.answer()
         calling.wait_established(timeout=10)
-        eventually(lambda: all(leg["answered_at"] for leg in legs(database, caller, callee)))
+        eventually(lambda: answered(database, caller, callee))
         (caller if which == "caller" else callee).disable()
         calling.wait_closed(timeout=1)
         called.wait_closed(timeout=1)
         eventually(lambda: not legs(database, caller, callee))
     (record,) = records(database, callee)
     assert (record["status"], record["node_lost"]) == (200, False)
+
+
+def test_of_many_calls_that_are_ended_none_is_left(system: System, database: Database) -> None:
+    """Where the phones answer at once Kamailio does not always say that a call is over."""
+    for _ in range(15):
+        caller, callee = system.new_line(), system.new_line()
+        with phones(system, caller, callee) as (calling, called):
+            called.answer()
+            calling.wait_established(timeout=10)
+            eventually(partial(answered, database, caller, callee))
+            callee.disable()
+            assert not legs(database, caller, callee)
 
 
 @pytest.mark.parametrize("which", ["caller", "callee"])
@@ -92,7 +110,7 @@ def test_a_call_that_the_node_does_not_know_is_recorded_as_lost(
     with phones(system, caller, callee) as (calling, called):
         called.answer()
         calling.wait_established(timeout=10)
-        eventually(lambda: all(leg["answered_at"] for leg in legs(database, caller, callee)))
+        eventually(lambda: answered(database, caller, callee))
         past = "UPDATE kamailio.calls SET started_at = now() - interval '1 min' WHERE call = %s"
         (known, _) = legs(database, caller, callee)
         database.execute(past, [known["call"]])
