@@ -55,7 +55,7 @@ def create_app(settings: Settings, measured: Path | None = None) -> Flask:
     console.register(app, settings)
     if count := settings.trusted_proxies:
         proxied = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)
-        app.wsgi_app = proxied  # type: ignore[method-assign] # as Flask's documentation does it
+        app.wsgi_app = proxied  # type: ignore[method-assign] # Flask wants it wrapped in place
     return app
 
 

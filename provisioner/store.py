@@ -131,7 +131,7 @@ def create_account(
         source=actor.source,
         request_id=actor.request_id,
     )
-    assert row is not None  # noqa: S101 - it was made
+    assert row is not None  # noqa: S101 - who makes none raises
     return Account.from_row(row), bool(row["heard"])
 
 

@@ -94,7 +94,7 @@ class Deliverer:
         with tracing.of_work("webhook") as span:
             outcome = self._deliver(claimed, sealed)
             _describe(span, claimed, outcome)
-        record(connection, claimed, outcome, random.random())  # noqa: S311 - spreads retries
+        record(connection, claimed, outcome, random.random())  # noqa: S311 - it spreads retries
         return True
 
     def _deliver(self, claimed: Claimed, sealed: Sequence[str]) -> Outcome:

@@ -48,6 +48,17 @@ def hang_up(one: Call, other: Call) -> None:
     assert one.final("BYE").status == 200
 
 
+def give_up(caller: Device, callee: Device, line: Line) -> None:
+    """Call a line, and cancel while it rings."""
+    call = caller.call(line.number)
+    incoming = callee.incoming()
+    incoming.ring()
+    call.provisional(180)
+    call.cancel()
+    incoming.wait_cancel()
+    assert call.outcome() == (487, "Request Terminated")
+
+
 class MakeDevice(Protocol):
     def __call__(
         self,

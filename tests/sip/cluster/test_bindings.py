@@ -9,7 +9,7 @@ import pytest
 from provisioner.kamailio import BANS
 from tests.figures import Figures
 from tests.sip.attacks.guessing import guess, new_address
-from tests.sip.calls.conftest import Device, hang_up, talk
+from tests.sip.calls.conftest import Device, give_up, hang_up, talk
 from tests.sip.clients import Credentials, Endpoint, Registrar, Transport, Wire
 from tests.sip.clients.peer import Peer, binding
 from tests.sip.cluster.conftest import Cluster, ClusterNode, Database, MakePhone
@@ -41,13 +41,7 @@ def test_a_device_of_one_node_is_called_through_the_other(
     caller.answer(caller.wait_request("INFO"), 200, "OK")
     assert incoming.final("INFO").status == 200
     hang_up(incoming, call)
-    call = caller.call(line.number)
-    incoming = callee.incoming()
-    incoming.ring()
-    call.provisional(180)
-    call.cancel()
-    incoming.wait_cancel()
-    assert call.outcome() == (487, "Request Terminated")
+    give_up(caller, callee, line)
     call = caller.call(line.number)
     callee.incoming().respond(486, "Busy Here")
     assert call.outcome() == (486, "Busy Here")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.sip.calls.conftest import Device, hang_up, talk
+from tests.sip.calls.conftest import Device, give_up, hang_up, talk
 from tests.sip.clients import Authority, Baresip, Registrar, Softphone, Transport, page_of
 from tests.sip.cluster.conftest import Cluster, ClusterNode, MakePhone, cluster_of_two
 from tests.system import SOFTPHONE_ORIGIN, Line, eventually
@@ -69,13 +69,7 @@ def test_a_device_over_tls_is_called_through_the_other_node(
         device.answer(device.wait_request("INFO"), 200, "OK")
         assert asking.final("INFO").status == 200
     hang_up(incoming, call)
-    call = caller.call(line.number)
-    incoming = callee.incoming()
-    incoming.ring()
-    call.provisional(180)
-    call.cancel()
-    incoming.wait_cancel()
-    assert call.outcome() == (487, "Request Terminated")
+    give_up(caller, callee, line)
 
 
 def test_both_may_speak_to_their_own_node_over_tls(cluster: Cluster, phone: MakePhone) -> None:
