@@ -356,11 +356,15 @@ class KamailioNode:
             return None
         return {(one["h_entry"] % 2**32, one["h_id"] % 2**32) for one in found}
 
-    def end_call(self, entry: int, dialog_id: int) -> None:
+    def end_call(self, entry: int, dialog_id: int, sip_call_id: str) -> None:
         """Send BYE to both sides; a call that has ended is fine. Of one that nobody has answered
-        Kamailio says the same, and does nothing (dlg.end_dlg).
+        Kamailio says the same, and does nothing (dlg.end_dlg). `sip_call_id` is in hexadecimal:
+        what devices answer waits until both have been asked (kamailio/rpc.cfg).
         """
-        self._call_unless_missing("dlg.end_dlg", entry, dialog_id)
+        command = self._command("dlg.end_dlg", entry, dialog_id, headers={"X-Call-ID": sip_call_id})
+        failure = _failure("dlg.end_dlg", self._exchange([command])[0])
+        if failure is not None:
+            raise failure
 
     def refuse_call(self, sip_call_id: str, cseq: int) -> bool:
         """Answer the caller of a call that rings with 403, which cancels the callee; False where
@@ -384,9 +388,11 @@ class KamailioNode:
         """Run one JSON-RPC 2.0 command and return its result."""
         return _result(method, self._exchange([self._command(method, *parameters)])[0])
 
-    def _command(self, method: str, *parameters: Any) -> bytes:
+    def _command(
+        self, method: str, *parameters: Any, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
-        return request(self._path, self._host, self._headers, _encode(body))
+        return request(self._path, self._host, {**self._headers, **(headers or {})}, _encode(body))
 
     def _call_all(self, commands: Sequence[Command]) -> list[RpcFailed | None]:
         """Run commands, in order and without waiting in between; return why each failed, None where

@@ -342,7 +342,7 @@ class NodeSync:
         """
         if not call.answered:
             self._kamailio.refuse_call(call.sip_call_id, call.sip_cseq)
-        self._kamailio.end_call(call.dialog_entry, call.dialog_id)
+        self._kamailio.end_call(call.dialog_entry, call.dialog_id, call.sip_call_id)
 
     def _drop_outside(self, username: str, cidrs: Sequence[str]) -> None:
         aor = aor_of(username, self._realm)
