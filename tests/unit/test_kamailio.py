@@ -158,7 +158,7 @@ def test_a_dialog_is_named_by_numbers_without_sign() -> None:
 
 def test_a_call_that_has_ended_is_not_ended_again() -> None:
     with answering(error="Dialog not found") as one:
-        one.end_call(7, 8)
+        one.end_call(7, 8, "61")
 
 
 def test_a_process_names_itself_or_does_not() -> None:

@@ -117,15 +117,19 @@ def test_nothing_acknowledged_is_lost_and_nobody_gets_in(
         broken = [break_once(stack, load, fault, seconds) for fault, seconds in faults]
     rates, recoveries = zip(*broken, strict=True)
     outcomes = load.outcomes()
+    statuses = {one.status for one in outcomes}
     refusals = [one.seconds for one in outcomes if one.status == 503]
+    slowest = max(refusals, default=0.0)
     figures("changes a second before each fault", [round(rate) for rate in rates])
     figures("changes acknowledged", sum(one.status == 200 for one in outcomes))
-    figures("changes answered 503, the slowest (s)", (len(refusals), round(max(refusals), 1)))
+    figures("changes answered 503, the slowest (s)", (len(refusals), round(slowest, 1)))
     figures("slowest recovery (s)", round(max(recoveries), 1))
     figures("changes lost", len(load.losses()))
     assert load.losses() == []
-    assert {one.status for one in outcomes} == {200, 503}
-    assert max(refusals) < REFUSAL
+    assert statuses - {503} == {200}
+    # Who is served late enough need not be refused.
+    assert 503 in statuses or max(seconds for _, seconds in faults) < REFUSAL
+    assert slowest < REFUSAL
     assert max(recoveries) < RECOVERY
     # It may go on with what its node remembers.
     assert load.phone.statuses <= {200, 503}
