@@ -44,8 +44,8 @@ class Secrets:
 
     def found(self, text: str, *, hashes: bool = True) -> set[str]:
         """Name the kinds of secrets that a text holds."""
-        known = self.passwords | self.hashes if hashes else self.passwords
-        return {known[run] for run in _RUN.findall(text) if run in known}
+        known = (self.passwords, self.hashes) if hashes else (self.passwords,)
+        return {kinds[run] for run in _RUN.findall(text) for kinds in known if run in kinds}
 
 
 class Watch(logging.Handler):
