@@ -199,6 +199,7 @@ def test_each_module_is_loaded_once_and_before_its_parameters() -> None:
 def test_every_route_that_is_called_exists_and_the_other_way_round() -> None:
     defined = re.findall(r"^route\[(\w+)\]", ALL_CODE, re.MULTILINE)
     called = re.findall(r"\broute(?:\(|=)(\w+)", ALL_CODE)  # the latter by a timer
+    called += re.findall(r'\btimeout_route\) = "(\w+)"', ALL_CODE)
     assert len(defined) == len(set(defined))
     assert set(defined) == set(called)
 
