@@ -105,14 +105,15 @@ SELECT first::timestamp AT TIME ZONE time_zone AS since,
 -- fragment: calendar
 -- The days, and which of them are summed up: their calls, and each account's.
 calendar AS (
-    SELECT midnight::date AS day, midnight AT TIME ZONE time_zone AS since,
-           (midnight + interval '1 day') AT TIME ZONE time_zone AS until,
+    SELECT one.day, one.day::timestamp AT TIME ZONE time_zone AS since,
+           (one.day + 1)::timestamp AT TIME ZONE time_zone AS until,
            summed.day IS NOT NULL AS summed, coalesce(summed.accounts, false) AS accounts_summed
       FROM provisioner.installation,
-           generate_series(%(first)s::date::timestamp, %(last)s::date::timestamp, '1 day')
-               AS midnight
+           -- Numbers, because who plans knows how many they are; of times he does not.
+           generate_series(0, %(last)s::date - %(first)s::date) AS n,
+           LATERAL (SELECT %(first)s::date + n AS day) AS one
       LEFT JOIN provisioner.summed_days AS summed
-        ON summed.day = midnight::date
+        ON summed.day = one.day
            AND summed.day NOT IN (SELECT changed.day FROM provisioner.changed_days AS changed)
 )
 
