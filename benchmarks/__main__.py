@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
-from benchmarks import bulk, calls, console, create, disable, register, scale
+from benchmarks import bulk, calls, console, create, disable, records, register, scale
 from benchmarks.load import CallsFailed
 from benchmarks.processor import Noise
 from benchmarks.progress import say
@@ -37,6 +37,7 @@ BENCHMARKS = {
     "console": Benchmark(console.run, console.NOTE, console.ENVIRON),
     "create": Benchmark(create.run, create.NOTE),
     "disable": Benchmark(disable.run, disable.NOTE),
+    "records": Benchmark(records.run, records.NOTE, console.ENVIRON),
     "register": Benchmark(register.run, register.NOTE, register.ENVIRON),
     "register-many": Benchmark(register.run_many, register.NOTE, register.ENVIRON),
     "scale": Benchmark(scale.run, scale.NOTE, scale.ENVIRON),

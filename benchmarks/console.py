@@ -78,9 +78,9 @@ class Side:
         number = self.values["number"][-6:]
         return {**found, "/console/accounts?q=…": f"/console/accounts?q={number}"}
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, **options: Any) -> Any:
         """Open a page."""
-        answer = self.browser.get(path, base_url=HOST)
+        answer = self.browser.get(path, base_url=HOST, **options)
         if answer.status_code != 200:
             raise RuntimeError(f"{path}: {answer.status_code}")
         return answer
@@ -101,7 +101,8 @@ def run(stack: Stack) -> Iterator[Row]:
         folder = held.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-few-"))
         small = held.enter_context(Stack(Path(folder) / "stack", environ=ENVIRON))
         few, many = (
-            held.enter_context(_side(each, count)) for each, count in ((small, FEW), (stack, MANY))
+            held.enter_context(console_of(each, count))
+            for each, count in ((small, FEW), (stack, MANY))
         )
         yield from _bytes(many)
         yield from _queries(many)
@@ -109,7 +110,8 @@ def run(stack: Stack) -> Iterator[Row]:
 
 
 @contextmanager
-def _side(stack: Stack, count: int) -> Iterator[Side]:
+def console_of(stack: Stack, count: int) -> Iterator[Side]:
+    """Fill a system with accounts, each with a call of this month, and log in to its console."""
     say(f"console: filling in {count:,} accounts")
     fill(stack, count)
     with psycopg.connect(stack.database_admin_url) as connection:

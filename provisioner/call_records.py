@@ -6,6 +6,7 @@ The columns are the operator's manual's, in its order and language.
 import csv
 import io
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -141,8 +142,9 @@ def summary(
 ) -> Summary:
     """Sum up the calls that the actor sees of the month with this first day."""
     since, until = rating_store.month(connection, first)
+    last = first.replace(day=monthrange(first.year, first.month)[1])
     found = rating_store.summary(
-        connection, actor, since, until, customer=customer, project=project, account=account
+        connection, actor, first, last, customer=customer, project=project, account=account
     )
     return Summary(
         month=f"{first:%Y-%m}",

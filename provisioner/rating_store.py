@@ -220,10 +220,12 @@ def month(connection: Connection, first: date) -> tuple[datetime, datetime]:
 
 
 def summary(
-    connection: Connection, actor: Actor, since: datetime, until: datetime, **filters: int | None
+    connection: Connection, actor: Actor, first: date, last: date, **filters: int | None
 ) -> list[dict[str, Any]]:
-    """Sum up the calls of each account that the actor sees; filters that are None do not count."""
-    return rows(connection, RATING["summary"], since=since, until=until, **filters, **actor.scope)
+    """Sum up the calls of each account that the actor sees of some days; filters that are None do
+    not count.
+    """
+    return rows(connection, RATING["summary"], first=first, last=last, **filters, **actor.scope)
 
 
 @dataclass(frozen=True)
@@ -291,5 +293,6 @@ def day_due(connection: Connection) -> date | None:
 
 
 def sum_day(connection: Connection, day: date) -> None:
-    """Sum up the calls of a day."""
+    """Sum up the calls of a day, in place of what may be there of it."""
+    run(connection, RATING["day_clear"], day=day)
     run(connection, RATING["day_sum"], day=day)

@@ -19,6 +19,7 @@ HEADER = (
     "side;prefix;connection_fee;price_per_minute;first_interval;next_interval;flat;valid_from;"
     "valid_until"
 )
+_RECORDS = count(1)
 
 
 @dataclass
@@ -91,6 +92,39 @@ def kamailio_of(settings: Settings, stack: Stack, admin: db.Connection) -> Itera
         settings.database_url, user="kamailio", password=password, autocommit=True
     ) as connection:
         yield Kamailio(connection, admin)
+
+
+def record(admin: db.Connection, account: Any, started_at: str, **fields: Any) -> None:
+    """Keep a call that has ended."""
+    row = {
+        "id": next(_RECORDS),
+        "call": 1,
+        "account_id": account["id"],
+        "account_number": account["main_number"],
+        "customer_id": account["customer_id"],
+        "customer_name": "Bianchi",
+        "project_id": account["project_id"],
+        "project_name": "Milan",
+        "tariff": "pay_per_use",
+        "direction": "out",
+        "transferred": False,
+        "emergency": False,
+        "node": "node1",
+        "node_lost": False,
+        "caller": account["main_number"],
+        "called": "+393331234567",
+        "started_at": started_at,
+        "answered_at": started_at,
+        "ended_at": started_at,
+        "duration": 90,
+        "status": 200,
+        "cost_operator": "0.1000",
+        "cost_customer": "0.2000",
+        "rated_at": started_at,
+    } | fields
+    columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    query = f"INSERT INTO provisioner.call_records ({columns}) VALUES ({places})"  # noqa: S608 - columns that this test names
+    admin.execute(query.encode(), row)
 
 
 def cost_calls(settings: Settings) -> None:

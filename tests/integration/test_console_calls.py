@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 import pytest
@@ -11,48 +10,14 @@ import pytest
 from provisioner import call_days, db
 from provisioner.access import Role
 from provisioner.settings import Settings
+from tests.integration.billing import record
 from tests.integration.conftest import Client
 from tests.integration.console import Visitor, logged_in
-
-_IDS = count(1)
 
 
 @pytest.fixture
 def accountant(client: Client, admin: db.Connection) -> Visitor:
     return logged_in(client, admin, Role.ACCOUNTING)
-
-
-def record(admin: db.Connection, account: Any, started_at: str, **fields: Any) -> None:
-    """Keep a call that has ended."""
-    row = {
-        "id": next(_IDS),
-        "call": 1,
-        "account_id": account["id"],
-        "account_number": account["main_number"],
-        "customer_id": account["customer_id"],
-        "customer_name": "Bianchi",
-        "project_id": account["project_id"],
-        "project_name": "Milan",
-        "tariff": "pay_per_use",
-        "direction": "out",
-        "transferred": False,
-        "emergency": False,
-        "node": "node1",
-        "node_lost": False,
-        "caller": account["main_number"],
-        "called": "+393331234567",
-        "started_at": started_at,
-        "answered_at": started_at,
-        "ended_at": started_at,
-        "duration": 90,
-        "status": 200,
-        "cost_operator": "0.1000",
-        "cost_customer": "0.2000",
-        "rated_at": started_at,
-    } | fields
-    columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    query = f"INSERT INTO provisioner.call_records ({columns}) VALUES ({places})"  # noqa: S608 - columns that this test names
-    admin.execute(query.encode(), row)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ MAY: dict[str, Rights] = {
             " token_status webhook_delivery_status webhook_endpoint_status",
             "SI": "account_tariffs audit_events",
             "SI U(code,detail,status,subject_id,waits_for)": "incoming_events",
-            "SID": "api_tokens call_days caller_id_rules changed_days hook_source_keys"
+            "SID": "account_days api_tokens call_days caller_id_rules changed_days hook_source_keys"
             " import_chunks import_credentials import_errors outgoing_events repairs summed_days"
             " webhook_attempts",
             "SID U(valid_until)": "rates",
