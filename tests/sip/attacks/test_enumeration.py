@@ -224,7 +224,7 @@ def test_who_is_banned_is_refused_alike(
             {"registered"},
         ),
         (
-            (r"mq_add\(.*?\);", f'sql_query("accounts", "{NOTE}");'),
+            (r"mq_add\(\"guessing\".*?\);", f'sql_query("accounts", "{NOTE}");'),
             "guesses",
             {"disabled", "not registered", "registered", "Teams"},
         ),
