@@ -72,7 +72,7 @@ def test_a_ban_is_listed(system: System) -> None:
     assert (one["username"], one["guesses"]) == (line.credentials.username, GUESSES)
     assert one["node"] == "node1"
     lasts = datetime.fromisoformat(one["until"]) - datetime.fromisoformat(one["since"])
-    assert lasts.total_seconds() == 60
+    assert lasts.total_seconds() == 61  # a minute from when the second `since` has ended
 
 
 def test_the_diagnosis_names_it(system: System) -> None:

@@ -247,7 +247,8 @@ def test_a_guard_that_takes_longer_is_seen(
         take = {"refusals": refusals, "guesses": guesses}[measure]
         found = separations(take(node.system, samples))
     tell(figures, f"timing of {measure} where the guard is weak", found)
-    assert beyond(tolerance, found) == shown
+    assert shown <= beyond(tolerance, found)
+    assert shown == set(sorted(found, key=lambda kind: -abs(found[kind] - 0.5))[: len(shown)])
 
 
 def test_an_ack_is_no_guess(system: System) -> None:
