@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -43,7 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure() -> None:
-    """Look through all that is logged in this process."""
+    """Look through all that is logged in this process; no example is wrong because a machine that
+    is busy took its time for it.
+    """
+    too_slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=too_slow)
+    hypothesis.settings.load_profile("busy")
     logging.getLogger().addHandler(Watch(SECRETS))
 
 

@@ -183,7 +183,7 @@ def _place(name: str, environ: Mapping[str, str]) -> Place:
     return Place(name, environ[f"TEST_{name.upper()}_CLIENT"], Registrar(host, int(port)))
 
 
-def eventually(look: Callable[[], T], *, within: float = 10.0) -> T:
+def eventually(look: Callable[[], T], *, within: float = 20.0) -> T:
     """Look until there is something true to see, and return it; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not (seen := look()):

@@ -72,6 +72,7 @@ def password_of(secrets: Secrets) -> str:
     return next(run for run, kind in secrets.passwords.items() if kind == "a password")
 
 
+@pytest.mark.timeout(600)  # the logs of all systems of a run are long
 def test_no_secret_is_anywhere_else(
     secrets: Secrets, stack: Stack, tmp_path_factory: pytest.TempPathFactory, figures: Figures
 ) -> None:

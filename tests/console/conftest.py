@@ -6,7 +6,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from provisioner import db, passwords
 from provisioner.access import Role
@@ -15,6 +15,9 @@ from tests.secrecy import SECRETS, readable
 from tests.system import System
 
 PASSWORD = "correct horse battery"
+PATIENCE = 20_000  # milliseconds; none is longer because a machine is fast
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def people(system: System, stack: Stack) -> People:
 def context(browser: Browser, system: System) -> Iterator[BrowserContext]:
     """A browser's window of its own: no cookies of others."""
     context = browser.new_context(base_url=system.api.url, locale="it-IT")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     look_through(context)
     context.close()

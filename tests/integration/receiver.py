@@ -56,7 +56,7 @@ class Receiver:
         """Return the events of a type."""
         return [one for one in self.received if one.json["type"] == kind]
 
-    def next(self, kind: str, count: int = 1, *, within: float = 10.0) -> list[Received]:
+    def next(self, kind: str, count: int = 1, *, within: float = 20.0) -> list[Received]:
         """Wait for so many events of a type."""
         eventually(lambda: len(self.of_type(kind)) >= count, within=within)
         return self.of_type(kind)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.settings import Settings
-from provisioner.stack.ports import free_port, tcp
+from provisioner.stack.ports import tcp
 from provisioner.stack.stack import Stack
+from tests.ports import new_port
 from tests.system import eventually
 
 HOST = "127.0.0.1"
@@ -45,7 +46,7 @@ def served(
     settings: Settings, stack: Stack, log: Path, *, weakened: str = "", **own: str
 ) -> Iterator[Server]:
     """Serve the API; with variables of its own, and perhaps a statement that weakens it first."""
-    port = free_port(tcp(HOST))
+    port = new_port(tcp(HOST))
     environ = {"DATABASE_URL": settings.database_url, "HTTP_PORT": str(port), "RATE_LIMIT": "0"}
     with log.open("wb") as output:
         process = subprocess.Popen(

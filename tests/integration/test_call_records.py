@@ -311,7 +311,7 @@ def test_the_worker_costs_calls(system: System, stack: Stack) -> None:
         (record,) = api.get(f"/call-records?account={made}").expect(200)["items"]
         return record["cost_customer"]
 
-    eventually(lambda: cost() == "1.0000", within=10)
+    eventually(lambda: cost() == "1.0000")
 
 
 # Lists.

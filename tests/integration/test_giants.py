@@ -77,7 +77,7 @@ def status_of(server: Server, giant: str) -> int | None:
     """Send a giant until the server ends it; the status, None where the connection was cut."""
     begin, more = GIANTS[giant]
     sent = 0
-    with socket.create_connection((HOST, server.port), timeout=3) as client:
+    with socket.create_connection((HOST, server.port), timeout=10) as client:
         with suppress(OSError):
             for piece in chain([begin], repeat(more)):
                 client.sendall(piece)

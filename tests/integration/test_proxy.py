@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 import pytest
 
 from provisioner.settings import Settings
-from provisioner.stack.ports import free_port, tcp
+from provisioner.stack.ports import tcp
 from provisioner.stack.processes import Command, Process
 from provisioner.stack.stack import Stack
 from tests.integration.conftest import NUMBER, Client
 from tests.integration.serving import HOST, served
+from tests.ports import new_port
 from tests.sip.clients import Authority
 
 pytestmark = pytest.mark.native  # starts nginx
@@ -116,7 +117,7 @@ def proxied(
 ) -> Iterator[Proxy]:
     """The service, which trusts so many proxies, and nginx in front of it."""
     with served(settings, stack, folder / "log", TRUSTED_PROXIES=str(trusted)) as server:
-        ports = {name: free_port(tcp(HOST)) for name in ("tls", "plain")}
+        ports = {name: new_port(tcp(HOST)) for name in ("tls", "plain")}
         config = configured(folder, authority, {**ports, "service": server.port})
         command = Command(["/usr/sbin/nginx", "-c", str(config), "-p", str(folder)], {})
         made = Proxy(authority, ports["tls"], ports["plain"])

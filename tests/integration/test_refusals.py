@@ -272,7 +272,7 @@ def test_a_running_worker_tells_within_a_second_or_so(
     try:
         calls.place(account["id"], PREMIUM)
         query = "SELECT data ->> 'called' AS called FROM provisioner.outgoing_events"
-        events = eventually(lambda: admin.execute(query).fetchall(), within=5)
+        events = eventually(lambda: admin.execute(query).fetchall(), within=10)
         assert events == [{"called": PREMIUM}]
     finally:
         worker.stop()

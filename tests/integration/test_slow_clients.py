@@ -122,7 +122,7 @@ def test_a_server_that_gives_each_a_thread_would_keep_them_waiting(
 def test_what_does_not_come_in_time_or_without_end_is_refused(
     settings: Settings, stack: Stack, tmp_path: Path
 ) -> None:
-    hasty = "from provisioner import reception; reception.ARRIVAL_SECONDS = 0.5"
+    hasty = "from provisioner import reception; reception.ARRIVAL_SECONDS = 2"
     with served(settings, stack, tmp_path / "serve.log", weakened=hasty) as server:
         for sent, status in ((BEGUN, b"408"), (BEGUN + b"x" * 70_000, b"431"), (b"", b"")):
             with slow_clients(server.port, sent, count=1) as (client,):

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 
 from provisioner.stack import Process, Stack
-from provisioner.stack.ports import free_port, is_free, tcp, udp_and_tcp
+from provisioner.stack.ports import is_free, tcp, udp_and_tcp
 from provisioner.stack.probes import answers_ok
+from tests.ports import new_port
 from tests.system import eventually
 
 pytestmark = pytest.mark.native
@@ -37,8 +38,8 @@ class Terminal:
 
     def __init__(self, directory: Path, **variables: object) -> None:
         self.directory = directory
-        self.http_port = free_port(tcp("127.0.0.1"))
-        self.sip_port = free_port(udp_and_tcp(["127.0.0.1"]))
+        self.http_port = new_port(tcp("127.0.0.1"))
+        self.sip_port = new_port(udp_and_tcp(["127.0.0.1"]))
         self.variables = {
             "VAR_DIR": directory,
             "HTTP_PORT": self.http_port,
@@ -60,7 +61,7 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
     def wait_until_up(self) -> None:
         """Wait until it invites its user."""
@@ -81,7 +82,7 @@ class Terminal:
 
     def refusal(self) -> str:
         """Wait until it has given up, and return its last line."""
-        assert self.process.wait(timeout=30) == 1
+        assert self.process.wait(timeout=60) == 1
         return self.told().splitlines()[-1]
 
 
@@ -170,7 +171,7 @@ def test_a_signal_stops_everything_and_the_data_stay(tmp_path: Path) -> None:
             token.add((run.directory / "admin-token").read_text())
             run.process.send_signal(end)
             run.process.send_signal(end)  # impatience; make passes the terminal's signal on, too
-            assert run.process.wait(timeout=20) == 0
+            assert run.process.wait(timeout=60) == 0
         assert survivors(run.directory) == []
         assert is_free(run.sip_port, udp_and_tcp(["127.0.0.1"]))
     assert len(token) == 1
@@ -180,7 +181,7 @@ def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
     with Terminal(tmp_path / "var") as run:
         eventually(lambda: (tmp_path / "var" / "postgres.new").exists())
         run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(timeout=20) == 0
+        assert run.process.wait(timeout=60) == 0
     assert survivors(run.directory) == []
 
 

@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from provisioner.stack.identity import tied_to_us
-from provisioner.stack.ports import free_port, tcp, udp_and_tcp
+from provisioner.stack.ports import tcp, udp_and_tcp
 from provisioner.stack.probes import answers_ok
 from tests.api import Api
+from tests.ports import new_port
 from tests.sip.clients import Registrar, Sipp
 from tests.system import (
     CARRIERS_CLIENT,
@@ -101,8 +102,8 @@ def running(former: Path, tmp_path: Path) -> Iterator[Version]:
         {
             "PATH": os.environ["PATH"],
             "VAR_DIR": str(tmp_path / "var"),
-            "HTTP_PORT": str(free_port(tcp("127.0.0.1"))),
-            "SIP_PORT": str(free_port(udp_and_tcp(["127.0.0.1"]))),
+            "HTTP_PORT": str(new_port(tcp("127.0.0.1"))),
+            "SIP_PORT": str(new_port(udp_and_tcp(["127.0.0.1"]))),
             "MEDIA_PROXY": "off",
             "RATE_LIMIT": "0",
         },
@@ -117,7 +118,7 @@ def running(former: Path, tmp_path: Path) -> Iterator[Version]:
 
 def present(running: Version) -> Version:
     """This version, on the same database and node."""
-    environ = {**running.environ, "HTTP_PORT": str(free_port(tcp("127.0.0.1")))}
+    environ = {**running.environ, "HTTP_PORT": str(new_port(tcp("127.0.0.1")))}
     exports = (running.folder / "var" / "environment").read_text()
     pairs = [word.split("=", 1) for word in shlex.split(exports) if "=" in word]
     return Version({**dict(pairs), **environ}, running.folder)

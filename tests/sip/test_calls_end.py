@@ -15,6 +15,9 @@ from tests.system import Line, System, eventually
 
 pytestmark = pytest.mark.native
 
+# Seconds for a phone's program to say so. That its call ends within one: calls/test_state.py.
+TOLD = 5.0
+
 
 @contextmanager
 def phones(system: System, caller: Line, callee: Line) -> Iterator[tuple[Baresip, Baresip]]:
@@ -58,8 +61,8 @@ def test_a_call_ends_at_both_sides_when_an_account_is_disabled(
         calling.wait_established(timeout=10)
         eventually(lambda: answered(database, caller, callee))
         (caller if which == "caller" else callee).disable()
-        calling.wait_closed(timeout=1)
-        called.wait_closed(timeout=1)
+        calling.wait_closed(timeout=TOLD)
+        called.wait_closed(timeout=TOLD)
         eventually(lambda: not legs(database, caller, callee))
     (record,) = records(database, callee)
     assert (record["status"], record["node_lost"]) == (200, False)
@@ -84,8 +87,8 @@ def test_a_call_that_rings_is_refused_when_an_account_is_disabled(
     caller, callee = system.new_line(), system.new_line()
     with phones(system, caller, callee) as (calling, called):
         (caller if which == "caller" else callee).disable()
-        assert "403" in calling.wait_closed(timeout=1)
-        called.wait_closed(timeout=1)
+        assert "403" in calling.wait_closed(timeout=TOLD)
+        called.wait_closed(timeout=TOLD)
         eventually(lambda: not legs(database, caller, callee))
     (record,) = records(database, callee)
     assert record["status"] >= 400

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from provisioner.stack.ports import free_port, tcp, udp_and_tcp
+from provisioner.stack.ports import tcp, udp_and_tcp
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.stack import Stack
 from provisioner.stack.waiting import wait_until
+from tests.ports import new_port
 
 CONFIG = Path(__file__).parents[2] / "kamailio"
 FILES = sorted(CONFIG.glob("*.cfg"))
@@ -102,7 +103,7 @@ class Start:
         self.rpc_port = rpc_port
         self.log = directory / "log"
         config = shutil.copytree(CONFIG, directory / "elsewhere")
-        sip_port = free_port(udp_and_tcp(["127.0.0.1"]))
+        sip_port = new_port(udp_and_tcp(["127.0.0.1"]))
         argv = ["kamailio", "-DD", "-E", "-Y", str(directory), "-f", str(config / "kamailio.cfg")]
         argv += [f"-ludp:127.0.0.1:{sip_port}", f"-ltcp:127.0.0.1:{sip_port}"]
         argv += [f"-ltcp:127.0.0.1:{rpc_port}"]
@@ -121,7 +122,7 @@ class Start:
 
 
 def test_it_starts_wherever_it_stands(tmp_path: Path, database_url: str) -> None:
-    rpc_port = free_port(tcp("127.0.0.1"))
+    rpc_port = new_port(tcp("127.0.0.1"))
     start = Start(tmp_path, environment(database_url, rpc_port), rpc_port)
     try:
         wait_until(lambda: start.is_ready() or start.has_ended(), START_TIMEOUT)
@@ -139,7 +140,7 @@ def test_without_a_token_nobody_is_let_in(
     tmp_path: Path, database_url: str, token: str | None
 ) -> None:
     """Whatever a variable holds that was never set: that is no token."""
-    rpc_port = free_port(tcp("127.0.0.1"))
+    rpc_port = new_port(tcp("127.0.0.1"))
     environ = environment(database_url, rpc_port)
     del environ["KAMAILIO_RPC_TOKEN"]
     environ |= {} if token is None else {"KAMAILIO_RPC_TOKEN": token}
@@ -159,7 +160,7 @@ def test_it_does_not_start_with_a_weak_nonce_secret(
     tmp_path: Path, database_url: str, secret: str
 ) -> None:
     """An empty one is what an unset variable of a compose file becomes."""
-    rpc_port = free_port(tcp("127.0.0.1"))
+    rpc_port = new_port(tcp("127.0.0.1"))
     environ = environment(database_url, rpc_port) | {"KAMAILIO_NONCE_SECRET": secret}
     start = Start(tmp_path, environ, rpc_port)
     try:

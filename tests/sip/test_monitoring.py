@@ -14,9 +14,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from provisioner.stack.ports import free_port, tcp
+from provisioner.stack.ports import tcp
 from provisioner.stack.stack import Stack
 from tests.metrics import exposition, samples
+from tests.ports import new_port
 from tests.sip.clients import Credentials, Sipp
 from tests.system import System, eventually
 
@@ -36,7 +37,7 @@ class Prometheus:
     """A Prometheus that asks the stack each second."""
 
     def __init__(self, folder: Path, stack: Stack) -> None:
-        self.url = f"http://127.0.0.1:{free_port(tcp('127.0.0.1'))}"
+        self.url = f"http://127.0.0.1:{new_port(tcp('127.0.0.1'))}"
         token = folder / "metrics-token"
         token.write_text("not looked at where there is none\n", encoding="utf-8")
         text = (FOLDER / CONFIG).read_text(encoding="utf-8")
@@ -126,8 +127,13 @@ def test_of_what_works_nobody_is_alerted(prometheus: Prometheus) -> None:
         return [rule for rule in group["rules"] if rule["health"] == "ok"]
 
     assert eventually(lambda: {rule["name"] for rule in rules()} == names)
-    states = {rule["state"] for rule in rules() if rule["name"].endswith("Down")}
-    assert states == {"inactive"}
+
+    def states() -> set[str]:
+        """One that a busy machine did not let answer within a second is waited for, not told."""
+        return {rule["state"] for rule in rules() if rule["name"].endswith("Down")}
+
+    assert "firing" not in states()
+    eventually(lambda: states() == {"inactive"})
 
 
 def test_alerts_are_tested_one_by_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.kamailio import KamailioNode
 from provisioner.stack.stack import Stack
-from tests.sip.clients import Baresip, Credentials, Sipp
+from tests.sip.clients import Baresip, Credentials, Wire
 from tests.system import Line, System, eventually
 
 SOON = 3.0  # seconds
@@ -23,7 +23,8 @@ def line(system: System) -> Line:
 
 def status(system: System, credentials: Credentials) -> int:
     place = system.internet
-    return Sipp(place.registrar, credentials, place.client).register().status
+    with Wire(place.registrar, place.client) as phone:  # a program would take its time to start
+        return phone.register(credentials).status
 
 
 def schedule(line: Line, action: str, seconds: float = SOON) -> Any:
@@ -69,8 +70,9 @@ def test_a_real_phone_is_out_when_its_password_expires(system: System) -> None:
     line, place = system.new_line(), system.internet
     with Baresip(place.registrar, line.credentials, place.client) as phone:
         assert phone.register().accepted
-        schedule(line, "expire")
+        schedule(line, "expire", 3600)
         assert phone.register().accepted
+        schedule(line, "expire", 1)
         wait_until_done(line)
         eventually(lambda: line.bindings() == [])
         assert not phone.register().accepted
@@ -117,9 +119,10 @@ def test_an_account_without_credentials_keeps_no_binding(
 def test_what_came_due_without_a_worker_is_done_when_it_returns(
     system: System, stack: Stack, line: Line, kill: bool
 ) -> None:
-    answer = schedule(line, "rotate", 1)
+    schedule(line, "rotate", 3600)  # of which the worker knows
     stack.worker.kill() if kill else stack.worker.stop()
     try:
+        answer = schedule(line, "rotate", 1)
         due_at = datetime.fromisoformat(answer["due_at"])
         eventually(lambda: datetime.now(UTC) > due_at)
         assert status(system, line.credentials) == 200

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 BATCH = 40  # messages without an answer in between; a socket's buffer holds more
 NOBODY = "390600000009"  # an account that does not exist
-SILENCE = 3.0  # seconds after which a server that does not answer is taken for dead
+SILENCE = 8.0  # seconds after which a server that does not answer is taken for dead
+CLOSING = 3.0  # seconds in which it closes a connection on which nothing more comes
 PATIENCE = 0.3  # seconds for the answer to a question, which a message before it may swallow
 NONCE_USES = 250  # Kamailio counts up to 255
 ANSWERS = [
@@ -184,7 +185,7 @@ class Fuzzer:
             self._proof = Proof(self._credentials, challenge)
 
     def _connect(self) -> Wire:
-        return Wire(self._registrar, self._source, tls=self._tls)
+        return Wire(self._registrar, self._source, timeout=CLOSING, tls=self._tls)
 
     def close(self) -> None:
         """Close the socket."""

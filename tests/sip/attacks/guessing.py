@@ -10,7 +10,7 @@ from secrets import token_hex
 
 from tests.sip.clients import Credentials, Exchange, Registrar, Wire, digest_authorization
 
-PATIENCE = 2.0  # seconds for an answer
+PATIENCE = 8.0  # seconds for an answer
 HASTE = 0.25  # the same for who is banned, and gets none
 MINUTE = 60.0
 CHALLENGES = {401: "Authorization", 407: "Proxy-Authorization"}

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from provisioner.kamailio import KamailioNode
 from provisioner.stack.environment import RPC_ROOT
-from provisioner.stack.ports import free_port, tcp, udp_and_tcp
+from provisioner.stack.ports import tcp, udp_and_tcp
 from provisioner.stack.probes import answers_ok
 from provisioner.stack.processes import Process
 from provisioner.stack.registrar import CONFIG, kamailio, listeners
 from provisioner.stack.stack import Stack
+from tests.ports import new_port
 from tests.sip.clients import Registrar
 from tests.system import Place, System
 
@@ -62,10 +63,10 @@ def another_node(
     for pattern, replacement in (changes or {}).items():
         change(config, pattern, replacement)
     dmq_address = (environ or {}).get("KAMAILIO_DMQ_ADDRESS")
-    sip_port = free_port(udp_and_tcp([stack.sip_address]))
-    rpc_port = free_port(tcp("127.0.0.1"))
-    tls_port = free_port(tcp(stack.sip_address)) if tls else None
-    ws_port = free_port(tcp(stack.sip_address)) if ws else None
+    sip_port = new_port(udp_and_tcp([stack.sip_address]))
+    rpc_port = new_port(tcp("127.0.0.1"))
+    tls_port = new_port(tcp(stack.sip_address)) if tls else None
+    ws_port = new_port(tcp(stack.sip_address)) if ws else None
     server_id = next(_server_ids)
     variables = {
         **stack.kamailio_environ,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 METHODS = ("REGISTER", "OPTIONS", "INVITE", "SUBSCRIBE", "MESSAGE", "PUBLISH", "REFER")
 
-_PATIENCE = 1.0
+_PATIENCE = 2.0
 """Seconds to wait for an answer before the request is sent once more."""
 _ATTEMPTS = 4
 _MORE = {

@@ -62,7 +62,7 @@ def bans(system: System, source: str) -> list[Any]:
 
 
 def status_from(system: System, line: Line, source: str) -> int:
-    with Wire(system.internet.registrar, source, timeout=1.0) as device:
+    with Wire(system.internet.registrar, source) as device:
         return device.register(line.credentials).status
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from provisioner.stack.ports import free_port, udp
+from provisioner.stack.ports import udp
 from provisioner.stack.stack import Stack
 from tests.figures import Figures
+from tests.ports import new_port
 from tests.sip.attacks.guessing import HASTE, Guesses, for_seconds, guess, new_address
 from tests.sip.attacks.nodes import Node, another_node
 from tests.system import System, eventually
@@ -30,7 +31,7 @@ def pair(
     stack: Stack, system: System, folder: Path, changes: dict[str, str] | None = None
 ) -> Iterator[Pair]:
     """Two nodes that tell each other of bans."""
-    ports = [free_port(udp("127.0.0.1")) for _ in range(2)]
+    ports = [new_port(udp("127.0.0.1")) for _ in range(2)]
     with ExitStack() as running:
         nodes = []
         for own, other in (ports, ports[::-1]):

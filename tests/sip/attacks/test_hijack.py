@@ -140,9 +140,9 @@ def believing(
 def forge(place: Place, names: Names, forgery: Forgery, contact: str) -> int:
     """Send a forgery, and return the status that it gets, 0 for none."""
     uri = forgery.uri or f"sip:{names.realm}"
-    # Some are not answered at all.
-    with Wire(place.registrar, place.client, timeout=1.0) as wire:
+    with Wire(place.registrar, place.client) as wire:
         first = wire.exchange(wire.request("REGISTER", names.mine, names.realm, uri=uri))
+        wire.timeout = 1.0  # some are not answered at all
         proof = digest_authorization(names.attacker, first.challenge, method="REGISTER", uri=uri)
         if forgery.username:
             proof = proof.replace(f'username="{names.mine}"', f"username={forgery.username}", 1)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.kamailio import BANS, KamailioNode
-from provisioner.stack.ports import free_port, udp
+from provisioner.stack.ports import udp
 from provisioner.stack.stack import Stack
+from tests.ports import new_port
 from tests.sip.attacks.nodes import another_node
 from tests.sip.calls.conftest import Device, hang_up, talk
 from tests.sip.clients import Registrar
@@ -66,7 +67,7 @@ class Target:
 def target(
     stack: Stack, system: System, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
-    dmq_port, peer_port = free_port(udp("127.0.0.1")), free_port(udp("127.0.0.1"))
+    dmq_port, peer_port = new_port(udp("127.0.0.1")), new_port(udp("127.0.0.1"))
     environ = {
         "KAMAILIO_DMQ_ADDRESS": f"127.0.0.1:{dmq_port}",
         "KAMAILIO_DMQ_PEERS": f"127.0.0.1:{peer_port}",
@@ -128,9 +129,9 @@ def test_control_the_other_node_is_believed(target: Target) -> None:
 
 def test_a_node_that_was_silent_is_asked_for_all_it_has(target: Target) -> None:
     """What it has told while it was not heard is lost."""
+    seen: set[str] = set()
 
     def asked() -> set[str]:
-        seen = set()
         while (message := peer.receive(0.2)) is not None:
             if message.body in ('{"action":3}', '{"action":1}'):
                 seen.add(message.start_line.partition("@")[0])
@@ -139,6 +140,7 @@ def test_a_node_that_was_silent_is_asked_for_all_it_has(target: Target) -> None:
     with Peer(target.dmq, "127.0.0.1", port=target.peer_port) as peer:
         peer.tell("usrloc", binding(AOR, CONTACT, server_id=77), target.dmq.address)
         asked()
+        seen.clear()
         silent_since = time.time()
         eventually(lambda: time.time() > silent_since + 2)
         peer.send(
@@ -146,4 +148,4 @@ def test_a_node_that_was_silent_is_asked_for_all_it_has(target: Target) -> None:
                 "KDMQ", "usrloc", target.dmq.address, uri=f"sip:usrloc@{target.dmq.address}"
             )
         )
-        assert asked() == {"KDMQ sip:usrloc", "KDMQ sip:htable"}
+        eventually(lambda: asked() == {"KDMQ sip:usrloc", "KDMQ sip:htable"})

@@ -157,7 +157,7 @@ def test_a_carrier_that_is_silent_after_one_that_refused_gives_way_too(
         ):
             call = device(system.new_line(), registered=False).call(SOMEBODY)
             refusing.incoming().respond(503, "Service Unavailable")
-            incoming = carrier.incoming(timeout=7)
+            incoming = carrier.incoming(timeout=10)
             assert not dead.is_quiet()
             talk(call, incoming)
             hang_up(call, incoming)

@@ -1,10 +1,13 @@
 """The calls of an account that is disabled or deleted end, at both sides, within a second."""
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.sip.calls.conftest import Device, MakeDevice, hang_up, talk
+from tests.sip.clients import Call
 from tests.system import Line, System
 
 SOMEBODY = "+390299000001"
@@ -13,6 +16,34 @@ AT_ONCE = 1.0  # seconds
 
 def disable(line: Line) -> None:
     line.api.post(f"{line.path}/disable").expect(200)
+
+
+def delete(line: Line) -> None:
+    disable(line)
+    line.api.delete(line.path).expect(204)
+
+
+def assert_ended_at_once(
+    change: Callable[[Line], None], line: Line, *ends: Callable[[float], object]
+) -> None:
+    """Change an account; meanwhile each of `ends` waits for so many seconds for what comes of it,
+    whenever the change is answered.
+    """
+    with ThreadPoolExecutor() as portal:
+        began = time.monotonic()
+        changed = portal.submit(change, line)
+        for end in ends:
+            end(began + AT_ONCE - time.monotonic())
+        changed.result()
+
+
+def byes(*sides: Call) -> list[Callable[[float], object]]:
+    """What waits for the end of a call at each of its sides."""
+
+    def bye(side: Call) -> Callable[[float], object]:
+        return lambda left: side.wait_bye(timeout=left)
+
+    return [bye(side) for side in sides]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -26,10 +57,7 @@ def test_disabling_ends_a_call_in_progress_at_both_sides(
     call = caller.call(SOMEBODY if direction == "out" else line.number)
     incoming = callee.incoming()
     talk(call, incoming)
-    began = time.monotonic()
-    disable(line)
-    for side in (call, incoming):
-        side.wait_bye(timeout=began + AT_ONCE - time.monotonic())
+    assert_ended_at_once(disable, line, *byes(call, incoming))
 
 
 def test_disabling_ends_a_call_between_two_accounts(system: System, device: MakeDevice) -> None:
@@ -38,10 +66,7 @@ def test_disabling_ends_a_call_between_two_accounts(system: System, device: Make
     call = device(caller).call(callee.number)
     incoming = phone.incoming()
     talk(call, incoming)
-    began = time.monotonic()
-    disable(callee)
-    for side in (call, incoming):
-        side.wait_bye(timeout=began + AT_ONCE - time.monotonic())
+    assert_ended_at_once(disable, callee, *byes(call, incoming))
 
 
 @pytest.mark.parametrize("direction", ["out", "in"])
@@ -55,11 +80,14 @@ def test_disabling_ends_a_call_that_rings(
     incoming = callee.incoming()
     incoming.ring()
     call.provisional(180)
-    began = time.monotonic()
-    disable(line)
-    left = began + AT_ONCE - time.monotonic()
-    assert call.outcome(timeout=left) == (403, "Account Disabled")
-    incoming.wait_cancel(timeout=began + AT_ONCE - time.monotonic())
+    told: list[tuple[int, str]] = []
+    assert_ended_at_once(
+        disable,
+        line,
+        lambda left: told.append(call.outcome(timeout=left)),
+        lambda left: incoming.wait_cancel(timeout=left),
+    )
+    assert told == [(403, "Account Disabled")]
 
 
 def test_another_accounts_call_goes_on(system: System, device: MakeDevice, carrier: Device) -> None:
@@ -85,10 +113,7 @@ def test_a_transferred_call_of_a_disabled_account_ends(system: System, carrier: 
     call = carrier.call(line.number)
     incoming = carrier.incoming()
     talk(call, incoming)
-    began = time.monotonic()
-    disable(line)
-    for side in (call, incoming):
-        side.wait_bye(timeout=began + AT_ONCE - time.monotonic())
+    assert_ended_at_once(disable, line, *byes(call, incoming))
 
 
 def test_an_account_that_was_deleted_with_a_call_in_progress(
@@ -98,11 +123,7 @@ def test_an_account_that_was_deleted_with_a_call_in_progress(
     call = device(line).call(SOMEBODY)
     incoming = carrier.incoming()
     talk(call, incoming)
-    began = time.monotonic()
-    disable(line)
-    line.api.delete(line.path).expect(204)
-    for side in (call, incoming):
-        side.wait_bye(timeout=began + AT_ONCE - time.monotonic())
+    assert_ended_at_once(delete, line, *byes(call, incoming))
 
 
 def test_an_emergency_call_of_a_disabled_account_goes_on(

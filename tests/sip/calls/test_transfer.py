@@ -103,7 +103,7 @@ def test_a_device_that_says_nothing_is_unreachable(
     phone = device(line)
     transfer(line, "unreachable")
     call = carrier.call(line.number)
-    incoming = carrier.incoming(timeout=8)
+    incoming = carrier.incoming(timeout=10)
     assert_diverted(system, incoming, [line.number], "unavailable", TARGET)
     talk(call, incoming)
     hang_up(call, incoming)

@@ -19,7 +19,7 @@ MODULES = Path("/usr/lib/baresip/modules")
 READY = r"^baresip is ready\.$"
 _FAILED = re.compile(r"^reg: sip:\S+?(?: \(prio \d+\))?: (?P<why>.*)\n", re.MULTILINE)
 _CLOSED = r"session closed:? ?(.*)\n|^call: terminate call|Call with \S+ terminated"
-_START_UP = 10.0
+_START_UP = 20.0
 """Seconds that it gets to load its modules on a busy machine."""
 
 _CONFIG = """\
@@ -51,6 +51,7 @@ class Baresip(RunningPhone):
     """
 
     name: ClassVar[str] = "baresip"
+    ports: ClassVar[int] = 2  # the second for TLS, whatever it is told
     farewell: ClassVar[str] = "/quit"
 
     _read_to = 0

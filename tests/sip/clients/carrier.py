@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import tempfile
 import time
 from pathlib import Path
@@ -72,6 +73,15 @@ class _Sipp:
         self.stop()
 
 
+def _is_taken(address: str, port: int, transport: Transport) -> bool:
+    """Whether somebody listens there, as the kernel says: who tried to bind would be in the way."""
+    (number,) = struct.unpack("=I", socket.inet_aton(address))
+    kind, state = ("udp", "07") if transport == "udp" else ("tcp", "0A")
+    lines = Path(f"/proc/net/{kind}").read_text(encoding="ascii").splitlines()[1:]
+    taken = {(fields[1], fields[3]) for fields in map(str.split, lines)}
+    return (f"{number:08X}:{port:04X}", state) in taken
+
+
 class Carrier(_Sipp):
     """A carrier's server on one port; all calls that it gets end as `behaviour` says.
 
@@ -94,14 +104,10 @@ class Carrier(_Sipp):
         self._wait_listening(transport)
 
     def _wait_listening(self, transport: Transport) -> None:
-        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 10
         while self._program.running and time.monotonic() < deadline:
-            with socket.socket(socket.AF_INET, kind) as probe:
-                try:
-                    probe.bind((self.source, self.port))
-                except OSError:
-                    return
+            if _is_taken(self.source, self.port, transport):
+                return
             time.sleep(0.02)
         raise ClientError(f"SIPp does not listen: {self._program.output()[-800:]}")
 

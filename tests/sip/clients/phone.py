@@ -26,6 +26,8 @@ class Phone(ABC):
 
     name: ClassVar[str]
     """Which program it is; good as a test's parameter id."""
+    ports: ClassVar[int] = 1
+    """How many it listens on, from `port` on."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class Phone(ABC):
         self.source = source
         self.expires = expires
         self.run_in = tuple(run_in)
-        self.port = free_port(source)
+        self.port = free_port(source, in_a_row=self.ports)
 
     @abstractmethod
     def register(self, *, timeout: float = 10.0) -> Registration:

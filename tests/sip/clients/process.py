@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TERMINAL_CODE = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z]?\]?)?")
-_FAREWELL = 2.0
+_FAREWELL = 4.0
 """Seconds to end in after being asked to: enough to unregister with a server that answers."""
-_GRACE = 1.0
+_GRACE = 3.0
 """Seconds to end in after a signal."""
+_given: set[tuple[str, int]] = set()
 
 
-def free_port(host: str) -> int:
-    """A port of `host` that is free for UDP and for TCP at this moment.
+def free_port(host: str, *, in_a_row: int = 1) -> int:
+    """A port of `host` that is free for UDP and for TCP at this moment, and was never given before:
+    who was given it may have yet to listen there. It is the first of so many, all of them free.
 
     An address that is not this machine's (a client in a network namespace) has its own
     ports, so any number that is free here will do.
@@ -40,8 +42,14 @@ def free_port(host: str) -> int:
             except OSError:
                 udp.bind(("127.0.0.1", 0))
             address, port = udp.getsockname()
-            with contextlib.suppress(OSError):
+            row = {(address, port + number) for number in range(in_a_row)}
+            if row & _given:
+                continue
+            with contextlib.suppress(OSError, OverflowError), contextlib.ExitStack() as others:
                 tcp.bind((address, port))
+                for one in row - {(address, port)}:
+                    others.enter_context(socket.socket()).bind(one)
+                _given.update(row)
                 return int(port)
     raise ClientError(f"no port of {host} is free for both UDP and TCP")
 

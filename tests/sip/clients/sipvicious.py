@@ -61,7 +61,7 @@ def svwar(
     *,
     realm: str,
     method: str = "REGISTER",
-    timeout: float = 5.0,
+    timeout: float = 10.0,
     run_in: Sequence[str] = (),
 ) -> Enumeration:
     """Ask about each name; `timeout` in seconds for each of them.
@@ -88,7 +88,7 @@ def svcrack(
     passwords: Iterable[str],
     *,
     realm: str,
-    timeout: float = 20.0,
+    timeout: float = 40.0,
     run_in: Sequence[str] = (),
 ) -> Cracking:
     """Try `passwords` one after the other, for at most `timeout` seconds.

@@ -74,13 +74,13 @@ class Softphone:
         }
         page.evaluate("settings => { phone = new Softphone(JsSIP, settings); }", settings)
 
-    def connect(self, *, timeout: float = 10.0) -> bool:
+    def connect(self, *, timeout: float = 20.0) -> bool:
         """Open the WebSocket; whether that went well."""
         self._page.evaluate("() => phone.start()")
         event = self._next(["connected", "disconnected"], timeout)
         return bool(event["name"] == "connected")
 
-    def register(self, *, timeout: float = 10.0) -> Registration:
+    def register(self, *, timeout: float = 20.0) -> Registration:
         """Connect where it has not, register, and say how it ended."""
         started = time.monotonic()
         if not self.connect(timeout=timeout):
@@ -93,7 +93,7 @@ class Softphone:
     def _seen(self, status: int, reason: str, started: float) -> Registration:
         return Registration(status, reason, "", 0, "softphone", time.monotonic() - started)
 
-    def unregister(self, *, timeout: float = 10.0) -> None:
+    def unregister(self, *, timeout: float = 20.0) -> None:
         """Take the binding away."""
         self._page.evaluate("() => phone.unregister()")
         self._next(["unregistered"], timeout)
@@ -106,7 +106,7 @@ class Softphone:
         """Call; `wait_established` or `wait_closed` tell how it went."""
         self._page.evaluate("uri => phone.dial(uri)", uri)
 
-    def wait_incoming(self, *, timeout: float = 10.0) -> str:
+    def wait_incoming(self, *, timeout: float = 20.0) -> str:
         """The URI of the next caller."""
         return str(self._next(["incoming"], timeout)["detail"])
 
@@ -114,7 +114,7 @@ class Softphone:
         """Take the call that is ringing."""
         self._page.evaluate("() => phone.answer()")
 
-    def wait_established(self, *, timeout: float = 10.0) -> None:
+    def wait_established(self, *, timeout: float = 20.0) -> None:
         """Wait until the call is up."""
         event = self._next(["established", "closed"], timeout)
         if event["name"] == "closed":
@@ -124,7 +124,7 @@ class Softphone:
         """End, or refuse, the current call."""
         self._page.evaluate("() => phone.hangup()")
 
-    def wait_closed(self, *, timeout: float = 10.0) -> str:
+    def wait_closed(self, *, timeout: float = 20.0) -> str:
         """Why the call is over."""
         return str(self._next(["closed"], timeout)["detail"])
 

@@ -117,7 +117,7 @@ class Wire:
         source: str,
         *,
         port: int = 0,
-        timeout: float = 3.0,
+        timeout: float = 8.0,
         tls: ssl.SSLContext | None = None,
         name: str | None = None,
     ) -> None:
@@ -284,16 +284,16 @@ class Wire:
         return None
 
     def receive(self, timeout: float) -> Message | None:
-        """The next message of any kind, None after `timeout` seconds or at the end."""
+        """The next message of any kind, None after `timeout` seconds or at the end.
+
+        One that has arrived by then is taken, however late this asks for it.
+        """
         deadline = time.monotonic() + timeout
         while (message := self._take_message()) is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            self._socket.settimeout(left)
+            self._socket.settimeout(max(0.0, deadline - time.monotonic()))
             try:
                 data = self._socket.recv(65535)
-            except (TimeoutError, ConnectionError):
+            except (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ConnectionError):
                 return None
             if not data:
                 return None
