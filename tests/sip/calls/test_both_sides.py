@@ -26,6 +26,15 @@ CALL_MAX = 3  # seconds
 IMPATIENT = {r'if \(is_method\("BYE"\)\) route\(HELD\);': ""}
 
 
+def go_first(pid: int) -> None:
+    """Let a process have the processor whenever it wants it."""
+    try:
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        # Without it who comes first is a matter of luck, and so would be what the control shows.
+        pytest.skip("this machine lets nobody go before others (SCHED_FIFO)")
+
+
 @contextmanager
 def overtaken(kamailio: KamailioNode, role: str) -> Iterator[None]:
     """Let all that runs here and in Kamailio share one processor, where all others go before its
@@ -39,7 +48,7 @@ def overtaken(kamailio: KamailioNode, role: str) -> Iterator[None]:
             os.sched_setaffinity(pid, {one})
             if role not in processes.get(pid, ""):
                 undo.callback(os.sched_setscheduler, pid, os.SCHED_OTHER, os.sched_param(0))
-                os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+                go_first(pid)
         yield
 
 
