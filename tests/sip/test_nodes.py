@@ -26,12 +26,12 @@ pytestmark = pytest.mark.native  # another Kamailio over the stack's database
 # It drops no binding before it is told that it may.
 STUBBORN = {
     r"^\tif \(\$hu == \"/drop\" &&": '\tif ($hu == "/drop" && $sht(node=>obeys) != $null &&',
-    r"^\tjsonrpc_dispatch\(\);": """
+    r"^\troute\(OBEY\);": """
 	if ($rb =~ "ul\\.rm" && $sht(node=>obeys) == $null) {
 		xhttp_reply("500", "Not Now", "text/plain", "");
 		exit;
 	}
-	jsonrpc_dispatch();""",
+	route(OBEY);""",
 }
 # As of the release before accounts could be dropped in one request.
 OLDER = {r"^\tif \(\$hu == \"/drop\" &&": '\tif ($hu == "/not-yet" &&'}
