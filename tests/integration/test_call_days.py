@@ -216,10 +216,21 @@ def assert_summaries(connection: db.Connection, calls: Calls) -> None:
 
 
 def sum_up(connection: db.Connection, days: Sequence[date]) -> None:
-    """What a worker does about days that are due."""
+    """What a worker does: it forgets days that have changed, and sums up those that are due."""
+    with connection.transaction():
+        rating_store.forget_changed_days(connection)
     for day in days:
         with connection.transaction():
             rating_store.sum_day(connection, day)
+
+
+def read_as_sums(connection: db.Connection) -> set[date]:
+    """The days of which no call is read."""
+    query = """
+        SELECT day FROM provisioner.summed_days
+         WHERE accounts AND day NOT IN (SELECT day FROM provisioner.changed_days)
+    """
+    return {row["day"] for row in connection.execute(query)}
 
 
 @pytest.mark.parametrize(
@@ -230,6 +241,7 @@ def test_days_and_totals_are_those_of_the_calls(
 ) -> None:
     """Of accounts, projects, customers and all; of days of 23 and 25 hours, to their edges."""
     sum_up(connection, summed)
+    assert read_as_sums(connection) == set(summed)
     assert_days(connection, calls)
     assert_summaries(connection, calls)
 
