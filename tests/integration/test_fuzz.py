@@ -29,7 +29,7 @@ CHECKS = [
     "unsupported_method",
     "use_after_free",
 ]
-SECONDS = dict.fromkeys(Role, 10) | {Role.ADMIN: 20}  # of inventing requests
+SECONDS = dict.fromkeys(Role, 10) | {Role.ADMIN: 45}  # of inventing requests
 SEED = 20260131
 # How a request that is wrong may be refused: also where it is too long to be read.
 REFUSALS = """
